@@ -1,0 +1,94 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// fileName is the database in the data folder.
+const fileName = "rapport.db"
+
+var sqliteDialect = dialect{
+	name: "sqlite",
+	words: map[string]string{
+		"id":      "INTEGER PRIMARY KEY",
+		"json":    "BLOB",
+		"json $":  "jsonb($)",
+		"text $":  "json($)",
+		"each $":  "json_each($) AS e",
+		"skip $":  "",
+		"share $": "",
+		"least $": "min($)",
+	},
+	unique: func(err error) bool {
+		e, ok := errors.AsType[*sqlite.Error](err)
+		return ok && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+	},
+	busy: func(err error) bool {
+		e, ok := errors.AsType[*sqlite.Error](err)
+		return ok && (e.Code()&0xff == sqlite3.SQLITE_BUSY || e.Code()&0xff == sqlite3.SQLITE_LOCKED)
+	},
+	away: func(err error) bool {
+		e, ok := errors.AsType[*sqlite.Error](err)
+		if !ok {
+			return false
+		}
+		switch e.Code() & 0xff {
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
+			return true
+		}
+		return false
+	},
+}
+
+// readers is how many connections read a SQLite file at once.
+const readers = 4
+
+// openSQLite opens one file three times: for readers, for a writer whose
+// commits reach the disk, and for a writer whose commits do not wait for it.
+// The two writers take turns (see lanes), as SQLite has one at a time.
+func openSQLite(ctx context.Context, data string) (*pools, error) {
+	path := filepath.Join(data, fileName)
+	open := func(sync string, conns int, more url.Values) (*sql.DB, error) {
+		q := url.Values{
+			"_pragma": {
+				"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + sync + ")", "foreign_keys(1)",
+				"cache_size(-16384)", "temp_store(MEMORY)", "journal_size_limit(67108864)",
+			},
+		}
+		for k, v := range more {
+			q[k] = append(q[k], v...)
+		}
+		db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
+		if err != nil {
+			return nil, fmt.Errorf("open %s: %w", path, err)
+		}
+		db.SetMaxOpenConns(conns)
+		db.SetMaxIdleConns(conns)
+		if err := db.PingContext(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), db.Close())
+		}
+		return db, nil
+	}
+	p := &pools{}
+	var errs []error
+	var err error
+	immediate := url.Values{"_txlock": {"immediate"}}
+	p.durable, err = open("FULL", 1, immediate)
+	errs = append(errs, err)
+	p.quick, err = open("NORMAL", 1, immediate)
+	errs = append(errs, err)
+	p.read, err = open("NORMAL", readers, url.Values{"_pragma": {"query_only(1)"}})
+	errs = append(errs, err)
+	if err := errors.Join(errs...); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
+}

@@ -1,0 +1,290 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"rapport"
+)
+
+// Options says where the truth is kept.
+type Options struct {
+	Database string           // empty: SQLite in Data; else postgres://…
+	Data     string           // the data folder; it must exist
+	Now      func() time.Time // the clock of everything that is written
+	Log      *slog.Logger
+}
+
+// Store implements what every room asks of a database. It is safe for
+// concurrent use.
+type Store struct {
+	d     *dialect
+	pools *pools
+	lanes lanes
+	data  string
+	now   func() time.Time
+	log   *slog.Logger
+	stmts sync.Map // statement{pool, query} → *sql.Stmt
+}
+
+// pools are the handles on one database. On PostgreSQL durable and quick are
+// the same.
+type pools struct{ read, durable, quick *sql.DB }
+
+func (p *pools) close() error {
+	var errs []error
+	seen := map[*sql.DB]bool{nil: true}
+	for _, db := range []*sql.DB{p.read, p.quick, p.durable} {
+		if !seen[db] {
+			seen[db] = true
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Open connects, and brings an embedded database up to date after a copy of
+// it. A PostgreSQL database that is not up to date is an Unavailable error
+// that names the command to run; Migrate brings it there.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	s, err := connect(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if s.d == &sqliteDialect {
+		_, err = s.Migrate(ctx)
+	} else {
+		err = s.upToDate(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Migrate connects and brings the database up to date, whichever it is. It
+// returns the names of the migrations it ran.
+func Migrate(ctx context.Context, o Options) ([]string, error) {
+	s, err := connect(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	ran, err := s.Migrate(ctx)
+	return ran, errors.Join(err, s.Close())
+}
+
+func connect(ctx context.Context, o Options) (*Store, error) {
+	s := &Store{d: &sqliteDialect, data: o.Data, now: o.Now, log: o.Log}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if o.Database != "" {
+		s.d = &postgresDialect
+		s.pools, err = openPostgres(ctx, o.Database)
+	} else {
+		s.pools, err = openSQLite(ctx, o.Data)
+	}
+	if err != nil {
+		return nil, rapport.Unavailablef(err, "the database cannot be opened: %v", err)
+	}
+	return s, nil
+}
+
+// Close lets the connections go.
+func (s *Store) Close() error {
+	s.stmts.Range(func(_, v any) bool {
+		_ = v.(*sql.Stmt).Close() // closed with its pool in any case
+		return true
+	})
+	return s.pools.close()
+}
+
+// Engine names the engine: "sqlite" or "postgres".
+func (s *Store) Engine() string { return s.d.name }
+
+// Ping asks the database for an answer.
+func (s *Store) Ping(ctx context.Context) error {
+	if _, _, err := one(ctx, s.reader(), "SELECT 1", scalar[int64]); err != nil {
+		return rapport.Unavailablef(err, "the database does not answer")
+	}
+	return nil
+}
+
+// micros is how a time is stored; zero stays zero.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// when reads what micros wrote.
+func when(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+// reader runs statements outside a transaction on the readers' pool.
+func (s *Store) reader() runner { return pool{s, s.pools.read} }
+
+type pool struct {
+	s  *Store
+	db *sql.DB
+}
+
+func (p pool) exec(ctx context.Context, q query, args ...any) (int64, error) {
+	st, err := p.s.prepared(ctx, p.db, q)
+	if err != nil {
+		return 0, err
+	}
+	res, err := st.ExecContext(ctx, args...)
+	return affected(res, err)
+}
+
+func (p pool) rows(ctx context.Context, q query, args ...any) (*sql.Rows, error) {
+	st, err := p.s.prepared(ctx, p.db, q)
+	if err != nil {
+		return nil, err
+	}
+	return st.QueryContext(ctx, args...)
+}
+
+type statement struct {
+	db *sql.DB
+	q  query
+}
+
+// prepared returns the statement, prepared once a pool. Statements that are
+// built at run time (conditions) must not come here.
+func (s *Store) prepared(ctx context.Context, db *sql.DB, q query) (*sql.Stmt, error) {
+	key := statement{db, q}
+	if st, ok := s.stmts.Load(key); ok {
+		return st.(*sql.Stmt), nil
+	}
+	st, err := db.PrepareContext(ctx, s.d.spell(string(q)))
+	if err != nil {
+		return nil, fmt.Errorf("prepare %q: %w", firstWords(string(q)), err)
+	}
+	if old, loaded := s.stmts.LoadOrStore(key, st); loaded {
+		_ = st.Close()
+		return old.(*sql.Stmt), nil
+	}
+	return st, nil
+}
+
+func firstWords(q string) string {
+	f := strings.Fields(q)
+	return strings.Join(f[:min(len(f), 6)], " ")
+}
+
+func affected(res sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// tx is one transaction of the writer.
+type tx struct {
+	s  *Store
+	db *sql.DB
+	tx *sql.Tx
+}
+
+func (t tx) exec(ctx context.Context, q query, args ...any) (int64, error) {
+	st, err := t.s.prepared(ctx, t.db, q)
+	if err != nil {
+		return 0, err
+	}
+	res, err := t.tx.StmtContext(ctx, st).ExecContext(ctx, args...)
+	return affected(res, err)
+}
+
+func (t tx) rows(ctx context.Context, q query, args ...any) (*sql.Rows, error) {
+	st, err := t.s.prepared(ctx, t.db, q)
+	if err != nil {
+		return nil, err
+	}
+	return t.tx.StmtContext(ctx, st).QueryContext(ctx, args...)
+}
+
+// insert runs an INSERT … RETURNING id.
+func (t tx) insert(ctx context.Context, q query, args ...any) (int64, error) {
+	id, ok, err := one(ctx, t, q, scalar[int64], args...)
+	if err == nil && !ok {
+		err = sql.ErrNoRows
+	}
+	return id, err
+}
+
+// tries bounds how often a transaction is begun again when the engine asks
+// for it (a busy file, a deadlock, a serialization failure).
+const tries = 6
+
+// update runs do in one transaction of the lane. do may run more than once
+// and must set its results afresh each time.
+func (s *Store) update(ctx context.Context, l lane, do func(tx) error) error {
+	var err error
+	for n := range tries {
+		if err = s.attempt(ctx, l, do); err == nil || !s.d.busy(err) {
+			return s.classify(err)
+		}
+		pause := time.Duration(1<<n)*5*time.Millisecond + time.Duration(rand.Int64N(int64(5*time.Millisecond))) //nolint:gosec // jitter is no secret
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+	return s.classify(err)
+}
+
+// classify makes an absent database an Unavailable error, so that every door
+// answers 503 and not 500.
+func (s *Store) classify(err error) error {
+	if err != nil && s.d.away(err) {
+		return rapport.Unavailablef(err, "the database does not answer; try again in a moment")
+	}
+	return err
+}
+
+func (s *Store) attempt(ctx context.Context, l lane, do func(tx) error) error {
+	db := s.pools.durable
+	if l != durable {
+		db = s.pools.quick
+	}
+	if s.d == &sqliteDialect {
+		leave, err := s.lanes.enter(ctx, l)
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
+	t, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer func() { _ = t.Rollback() }() // nothing to undo after a commit
+	if l != durable && s.d.relax != "" {
+		if _, err := t.ExecContext(ctx, s.d.relax); err != nil {
+			return fmt.Errorf("relax the commit: %w", err)
+		}
+	}
+	if err := do(tx{s, db, t}); err != nil {
+		return err
+	}
+	if err := t.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
