@@ -10,7 +10,7 @@ CREATE TABLE workers (
 );
 
 -- One execution of a campaign, or a send to one person (no campaign, maybe a
--- reference). definition is frozen at its start.
+-- reference). terms and audience are frozen at its start.
 CREATE TABLE runs (
   id {{id}},
   uid TEXT NOT NULL UNIQUE,
@@ -23,7 +23,8 @@ CREATE TABLE runs (
   topic_id BIGINT NOT NULL REFERENCES topics (id),
   class TEXT NOT NULL CHECK (class IN ('marketing', 'transactional')),
   revision_id BIGINT NOT NULL REFERENCES revisions (id),
-  definition TEXT NOT NULL,
+  terms TEXT NOT NULL DEFAULT '{}',
+  audience TEXT NOT NULL DEFAULT '{}',
   state TEXT NOT NULL CHECK (state IN ('planning', 'running', 'paused', 'cancelling', 'cancelled', 'finished')),
   note TEXT NOT NULL DEFAULT '',
   scheduled_for BIGINT NOT NULL,
@@ -58,10 +59,12 @@ CREATE TABLE batches (
   uncertain BIGINT NOT NULL DEFAULT 0,
   suppressed BIGINT NOT NULL DEFAULT 0,
   cancelled BIGINT NOT NULL DEFAULT 0,
-  expired BIGINT NOT NULL DEFAULT 0
+  expired BIGINT NOT NULL DEFAULT 0,
+  expires_at BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX batches_run ON batches (run_id);
-CREATE INDEX batches_due ON batches (channel, lane, next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX batches_due ON batches (lane, next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX batches_expiring ON batches (expires_at) WHERE next_at IS NOT NULL AND expires_at > 0;
 
 CREATE TABLE deliveries (
   id {{id}},
@@ -87,7 +90,7 @@ CREATE TABLE deliveries (
 );
 CREATE INDEX deliveries_due ON deliveries (batch_id, not_before, id) WHERE state = 'queued';
 CREATE INDEX deliveries_held ON deliveries (worker_id, id) WHERE state IN ('claimed', 'sending');
-CREATE INDEX deliveries_ended ON deliveries (run_id, state, reason) WHERE state IN ('failed', 'uncertain', 'suppressed', 'cancelled', 'expired');
+CREATE INDEX deliveries_reason ON deliveries (run_id, state, reason) WHERE reason <> '';
 CREATE INDEX deliveries_contact ON deliveries (contact_id, run_id);
 
 -- People of an audience who were not planned, with the reason; the counts

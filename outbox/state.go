@@ -1,0 +1,124 @@
+package outbox
+
+// State is where a delivery stands. Its text is what the database, the API
+// and people see.
+type State string
+
+// The nine states. The first three are open, the rest final; only a person's
+// word (retry, resolve) or later evidence moves a final one.
+const (
+	Queued     State = "queued"
+	Claimed    State = "claimed"
+	Sending    State = "sending"
+	Sent       State = "sent" // accepted by the provider
+	Failed     State = "failed"
+	Uncertain  State = "uncertain" // may have arrived
+	Suppressed State = "suppressed"
+	Cancelled  State = "cancelled"
+	Expired    State = "expired"
+)
+
+// States lists all nine in the order of the walk.
+func States() []State {
+	return []State{Queued, Claimed, Sending, Sent, Failed, Uncertain, Suppressed, Cancelled, Expired}
+}
+
+// Open says whether a delivery in this state still has to end.
+func (s State) Open() bool { return s == Queued || s == Claimed || s == Sending }
+
+// moves is every legal step; the database enforces the same by comparing the
+// state and the turn of the row. From queued to sent or failed goes a row that
+// was taken back from a dead worker whose outcome of the same turn was found
+// after all.
+var moves = map[State][]State{
+	Queued:    {Claimed, Suppressed, Cancelled, Expired, Sent, Failed},
+	Claimed:   {Sending, Queued, Failed, Suppressed, Cancelled, Expired},
+	Sending:   {Sent, Failed, Uncertain, Queued},
+	Uncertain: {Sent, Failed, Queued}, // later evidence, or a person's word
+	Failed:    {Queued},               // a person's word
+}
+
+// Legal says whether a delivery may go from one state to another.
+func Legal(from, to State) bool {
+	for _, s := range moves[from] {
+		if s == to {
+			return true
+		}
+	}
+	return false
+}
+
+// Reason says why a delivery ended otherwise than sent, waits, or was not
+// planned at all. The list is closed: it labels metrics and reports.
+type Reason string
+
+// Reasons for people of an audience who are not planned, and for deliveries
+// that the gate stops.
+const (
+	NoConsent      Reason = "no_consent"
+	Withdrawn      Reason = "withdrawn"
+	PendingConsent Reason = "pending_consent"
+	OtherAddress   Reason = "other_address" // the permission was given for another address
+	NoAddress      Reason = "no_address"
+	AddressChanged Reason = "address_changed"
+	Erased         Reason = "erased"
+	TooLate        Reason = "too_late" // local time over and the schedule says late: skip
+
+	HardBounce Reason = "hard_bounce"
+	Complaint  Reason = "complaint"
+	Manual     Reason = "manual"
+)
+
+// Reasons for failed and uncertain deliveries. Adapters name them in
+// channels.Failure.Reason.
+const (
+	UnknownUser    Reason = "unknown_user"
+	BadDomain      Reason = "bad_domain"
+	MailboxFull    Reason = "mailbox_full"
+	Greylisted     Reason = "greylisted"
+	RateLimited    Reason = "rate_limited"
+	PolicyRefused  Reason = "policy"
+	Authentication Reason = "authentication"
+	ContentRefused Reason = "content_refused"
+	TooLarge       Reason = "too_large"
+	Connection     Reason = "connection"
+	TLS            Reason = "tls"
+	Timeout        Reason = "timeout"
+	NoSMTPUTF8     Reason = "no_smtputf8"
+	Refused        Reason = "refused"
+	RenderFailed   Reason = "render"
+	NoAnswer       Reason = "no_answer"    // nothing came after the message was offered
+	ProcessDied    Reason = "process_died" // the sender ended between offer and answer
+	Crashed        Reason = "crashed"      // brought the sender down more than once
+)
+
+// Reasons for deliveries that wait or were stopped by a person or by time.
+const (
+	WaitRetry  Reason = "retry"
+	WaitQuiet  Reason = "quiet"
+	WaitHeld   Reason = "held"
+	WaitPaused Reason = "paused"
+
+	ByPerson Reason = "by_person" // cancelled
+	TimeOver Reason = "time_over" // expired
+)
+
+// known is the closed list.
+var known = map[Reason]bool{
+	NoConsent: true, Withdrawn: true, PendingConsent: true, OtherAddress: true, NoAddress: true,
+	AddressChanged: true, Erased: true, TooLate: true, HardBounce: true, Complaint: true, Manual: true,
+	UnknownUser: true, BadDomain: true, MailboxFull: true, Greylisted: true, RateLimited: true,
+	PolicyRefused: true, Authentication: true, ContentRefused: true, TooLarge: true, Connection: true,
+	TLS: true, Timeout: true, NoSMTPUTF8: true, Refused: true, RenderFailed: true, NoAnswer: true,
+	ProcessDied: true, Crashed: true, WaitRetry: true, WaitQuiet: true, WaitHeld: true, WaitPaused: true,
+	ByPerson: true, TimeOver: true,
+}
+
+// ReasonOf takes a word from an adapter or the database into the closed list;
+// what is not in it becomes the fallback.
+func ReasonOf(word string, fallback Reason) Reason {
+	if r := Reason(word); known[r] {
+		return r
+	}
+	return fallback
+}
