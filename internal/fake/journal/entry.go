@@ -13,7 +13,7 @@ import (
 type Outcome string
 
 const (
-	// Accepted means taken, and the answer that says so was handed to the connection.
+	// Accepted means taken, and the sender is told so unless the connection breaks first.
 	Accepted Outcome = "accepted"
 	// ReplyLost means taken, but the sender was deliberately never told.
 	ReplyLost Outcome = "reply-lost"
