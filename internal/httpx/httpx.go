@@ -13,12 +13,13 @@ import (
 	"time"
 )
 
-// MaxBody is how much of an answer is read, in octets.
+// MaxBody is how much of an answer is read, in octets, when nothing else is
+// said.
 const MaxBody = 64 << 10
 
-// ErrTooLong is returned by a response body longer than MaxBody, after the
-// first MaxBody octets.
-var ErrTooLong = fmt.Errorf("the answer is longer than %d octets", MaxBody)
+// ErrTooLong is returned by a response body that is longer than the client
+// reads, after as much as it reads.
+var ErrTooLong = errors.New("the answer is longer than this client reads")
 
 // ErrClosed is returned by a Client that was closed.
 var ErrClosed = errors.New("this client was closed")
@@ -36,6 +37,7 @@ type Options struct {
 	Timeout time.Duration // for a whole call with its answer; 0: DefaultTimeout
 	Private []string      // hosts and networks that may be reached although private
 	Keep    int           // connections kept open to one host; 0: 8
+	MaxBody int           // octets read of an answer; 0: MaxBody
 }
 
 // Client makes outbound calls. It is safe for concurrent use.
@@ -43,6 +45,7 @@ type Client struct {
 	http      *http.Client
 	transport *http.Transport
 	guard     *guard
+	maxBody   int
 	closed    atomic.Bool
 }
 
@@ -57,6 +60,9 @@ func New(o Options) (*Client, error) {
 	}
 	if o.Keep <= 0 {
 		o.Keep = 8
+	}
+	if o.MaxBody <= 0 {
+		o.MaxBody = MaxBody
 	}
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -73,6 +79,7 @@ func New(o Options) (*Client, error) {
 	return &Client{
 		transport: t,
 		guard:     g,
+		maxBody:   o.MaxBody,
 		http: &http.Client{
 			Transport:     t,
 			Timeout:       o.Timeout,
@@ -82,8 +89,8 @@ func New(o Options) (*Client, error) {
 }
 
 // Do makes one call. A redirect is an answer like any other and is not
-// followed. The response body ends with ErrTooLong after MaxBody octets; the
-// caller closes it. The error names the server but neither path, query nor
+// followed. The response body ends with ErrTooLong after Options.MaxBody
+// octets; the caller closes it. The error names the server but neither path, query nor
 // credentials; when a Trip watches and refused, it is that refusal, unchanged.
 func (c *Client) Do(req *http.Request) (*http.Response, error) {
 	if c.closed.Load() {
@@ -103,7 +110,7 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 		}
 		return nil, redact(req.URL, err)
 	}
-	res.Body = &limited{ReadCloser: res.Body, left: MaxBody, done: cancel}
+	res.Body = &limited{ReadCloser: res.Body, left: c.maxBody, done: cancel}
 	return res, nil
 }
 

@@ -1,0 +1,62 @@
+package slack
+
+import (
+	"errors"
+	"net/url"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"rapport/internal/secret"
+)
+
+// Settings is what the configuration says about a Slack channel.
+type Settings struct {
+	Token  secret.String `json:"token" need:"yes" help:"bot token of the app (xoxb-…) with the scopes chat:write, im:write, users:read and users:read.email"`
+	APIURL string        `json:"api_url" help:"address of the Web API, https://slack.com/api/ when not set"`
+	Sender string        `json:"sender" help:"name to show instead of the app's own; needs the scope chat:write.customize"`
+	Icon   string        `json:"icon" help:"picture to show instead of the app's own: an emoji like :tada: or an https address; needs the scope chat:write.customize"`
+}
+
+var emojiName = regexp.MustCompile(`^:[^:\s]+:$`)
+
+const maxSender = 80
+
+// Validate says what is wrong with the settings, each complaint with its key.
+func (s Settings) Validate() error {
+	var errs []error
+	if text := s.Token.Reveal(); strings.IndexFunc(text, func(r rune) bool { return r > unicode.MaxASCII || unicode.IsSpace(r) || unicode.IsControl(r) }) >= 0 {
+		errs = append(errs, errors.New("token: a token has no blanks and no special characters; it looks like xoxb-…"))
+	}
+	if s.APIURL != "" && !isURL(s.APIURL, "https", "http") {
+		errs = append(errs, errors.New("api_url: write a whole address like https://slack.com/api/"))
+	}
+	if len(s.Sender) > maxSender || strings.IndexFunc(s.Sender, unicode.IsControl) >= 0 {
+		errs = append(errs, errors.New("sender: a name of one line, at most 80 octets"))
+	}
+	if s.Icon != "" && !emojiName.MatchString(s.Icon) && !isURL(s.Icon, "https") {
+		errs = append(errs, errors.New("icon: write an emoji like :tada: or an https address"))
+	}
+	return errors.Join(errs...)
+}
+
+func isURL(text string, schemes ...string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return false
+	}
+	for _, s := range schemes {
+		if u.Scheme == s {
+			return true
+		}
+	}
+	return false
+}
+
+// endpoint returns the Web API's address with the slash the library expects.
+func (s Settings) endpoint() string {
+	if s.APIURL == "" {
+		return "https://slack.com/api/"
+	}
+	return strings.TrimSuffix(s.APIURL, "/") + "/"
+}
