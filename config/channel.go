@@ -238,7 +238,7 @@ func spread(err error) []error {
 	if err == nil {
 		return nil
 	}
-	many, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only a joined error itself is spread, not a cause
+	many, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"rapport/channels"
@@ -91,12 +92,7 @@ func Events() []string {
 
 // Wants says whether the notice is for an event.
 func (n Notice) Wants(event string) bool {
-	for _, e := range n.Events {
-		if e == event {
-			return true
-		}
-	}
-	return len(n.Events) == 0
+	return len(n.Events) == 0 || slices.Contains(n.Events, event)
 }
 
 // Env is what the house lends the channel when it is opened.

@@ -26,7 +26,7 @@ func leaves(v reflect.Value, prefix string) []leaf {
 		if name == "" || name == "-" {
 			continue
 		}
-		if _, own := fv.Addr().Interface().(json.Unmarshaler); !own && fv.Kind() == reflect.Struct {
+		if _, own := reflect.TypeAssert[json.Unmarshaler](fv.Addr()); !own && fv.Kind() == reflect.Struct {
 			out = append(out, leaves(fv, prefix+name+".")...)
 			continue
 		}

@@ -119,7 +119,7 @@ func (l *loader) regret(path string, err error) {
 func (l *loader) secretFiles() {
 	all := leaves(reflect.ValueOf(&l.file.Config).Elem(), "")
 	for _, s := range all {
-		value, isSecret := s.value.Addr().Interface().(*Address)
+		value, isSecret := reflect.TypeAssert[*Address](s.value.Addr())
 		if !isSecret {
 			continue
 		}
@@ -161,8 +161,7 @@ func whyUnread(err error) string {
 	case errors.Is(err, fs.ErrPermission):
 		return "may not be read by this user; change its owner or mode"
 	}
-	var at *fs.PathError
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
 		return "cannot be read: " + at.Err.Error()
 	}
 	return "cannot be read"

@@ -3,9 +3,9 @@ package lifecycle_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -147,7 +147,7 @@ func TestGraceBoundsEachPart(t *testing.T) {
 func TestStress(t *testing.T) {
 	const rounds = 300
 	for seed := range uint64(rounds) {
-		random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test's dice
+		random := rand.New(rand.NewPCG(seed, 1))
 		n := 1 + random.IntN(12)
 		broken, failing := random.IntN(2*n), random.IntN(2*n)
 		d := &diary{}
@@ -155,10 +155,10 @@ func TestStress(t *testing.T) {
 		err := lifecycle.Run(ctx, func(_ context.Context, fail lifecycle.Fail) []lifecycle.Part {
 			var parts []lifecycle.Part
 			for i := range n {
-				p := d.part(fmt.Sprint(i), nil, nil)
+				p := d.part(strconv.Itoa(i), nil, nil)
 				switch i {
 				case broken:
-					p = d.part(fmt.Sprint(i), errors.New("broken"), nil)
+					p = d.part(strconv.Itoa(i), errors.New("broken"), nil)
 				case failing:
 					start := p.Start
 					p.Start = func(ctx context.Context) error {

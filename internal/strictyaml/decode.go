@@ -166,12 +166,12 @@ func (d *decoder) list(n *node, v reflect.Value, path string) {
 
 func (d *decoder) number(n *node, v reflect.Value, path string) {
 	if v.Kind() == reflect.Interface && v.NumMethod() == 0 {
-		var any any
-		if err := json.Unmarshal(n.json(nil), &any); err != nil {
+		var plain any
+		if err := json.Unmarshal(n.json(nil), &plain); err != nil {
 			d.complain(n, path, "%s", err.Error())
 			return
 		}
-		v.Set(reflect.ValueOf(any))
+		v.Set(reflect.ValueOf(plain))
 		return
 	}
 	if !d.want(n, number, path) {
