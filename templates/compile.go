@@ -3,6 +3,7 @@ package templates
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"rapport/channels"
 )
@@ -43,6 +44,7 @@ type letterPart struct {
 	links   bool // reads links by other ways than their plain names
 	derived bool
 	made    bool
+	buffers *sync.Pool // of *[]byte: what a render writes into before it is a text
 }
 
 // Compile parses every part of a revision in every locale, with the escaping
@@ -203,9 +205,8 @@ func (b *builder) html(v *variant, part channels.Part, pieces []piece, from orig
 	text := pass.run()
 	v.text[part.Name] = pass
 	b.found = append(b.found, pass.found...)
-	b.compile(v, part, m.unmask(text), from, false)
-	if len(pass.found.Errors()) > 0 {
-		return
+	if !b.compile(v, part, m.unmask(text), from, false) || len(pass.found.Errors()) > 0 {
+		return // the text would have the same mistakes
 	}
 	i := slices.IndexFunc(b.driver.Parts, func(p channels.Part) bool { return p.Name == textPart && p.Syntax == channels.Plain })
 	if i < 0 || strings.TrimSpace(b.content.Sources[v.locale][textPart]) != "" {
@@ -235,16 +236,17 @@ func limitOf(p channels.Part) int {
 	return maxOutput
 }
 
-func (b *builder) compile(v *variant, part channels.Part, pieces []piece, from origins, derived bool) {
+func (b *builder) compile(v *variant, part channels.Part, pieces []piece, from origins, derived bool) bool {
 	c := &compiler{part: part.Name, syntax: part.Syntax, filters: newFilters(v.locale, part.Syntax), from: from, derived: derived}
 	nodes, err := c.tree(pieces)
 	if err != nil {
 		b.found = append(b.found, asProblem(err))
-		return
+		return false
 	}
 	v.checks = append(v.checks, c)
 	v.parts = append(v.parts, &letterPart{
 		name: part.Name, syntax: part.Syntax, limit: limitOf(part), nodes: nodes,
-		filters: c.filters, links: c.slowLinks, derived: derived,
+		filters: c.filters, links: c.slowLinks, derived: derived, buffers: newBuffers(nodes),
 	})
+	return true
 }

@@ -243,6 +243,10 @@ func finish(syntax channels.Syntax, b []byte) (string, error) {
 		}
 		return out.String(), nil
 	case channels.Plain, channels.Mrkdwn:
+		b = bytes.TrimSpace(b)
+		if !hasControls(b) {
+			return string(b), nil
+		}
 		return strings.TrimSpace(strings.Map(printable, string(b))), nil
 	case channels.HTML:
 	}
@@ -266,6 +270,17 @@ func oneLine(s string) string {
 // isBreak is every space that may be folded; the no-break spaces stay.
 func isBreak(r rune) bool {
 	return r != '\u00A0' && r != '\u202F' && unicode.IsSpace(r) || r == '\u2028' || r == '\u2029'
+}
+
+// hasControls says whether printable would drop something: a control
+// character of one octet, or one of two (U+0080 to U+009F).
+func hasControls(b []byte) bool {
+	for i, c := range b {
+		if c < ' ' && c != '\n' && c != '\t' || c == 0x7F || c == 0xC2 && i+1 < len(b) && b[i+1] < 0xA0 {
+			return true
+		}
+	}
+	return false
 }
 
 func printable(r rune) rune {

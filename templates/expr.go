@@ -193,7 +193,11 @@ func (c *compiler) checkFilters(e *expr) error {
 	}
 	for _, f := range e.filters {
 		if _, ok := c.filters.known[f.name]; !ok {
-			return problemf(e.part, e.line, "there is no filter %q; known: %s", f.name, strings.Join(c.filters.names, ", "))
+			hint := suggestion("", f.name, c.filters.names)
+			if hint == "" {
+				hint = "; known: " + strings.Join(c.filters.names, ", ")
+			}
+			return problemf(e.part, e.line, "there is no filter %q%s", f.name, hint)
 		}
 		if f.name == "safe" && !f.last {
 			return problemf(e.part, e.line, "\"safe\" must be the last filter; move it to the end")

@@ -350,7 +350,11 @@ func (h *htmlPass) address(element string, a attr, val string) string {
 	if n < 0 {
 		return val
 	}
-	return h.src.add(piece{kind: clickPiece, text: target, n: n})
+	click := h.src.add(piece{kind: clickPiece, text: target, n: n})
+	if a.quote == 0 {
+		return `"` + click + `"`
+	}
+	return click
 }
 
 func isWeb(target string) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/osteele/liquid/expressions"
@@ -169,9 +170,14 @@ func (p *letterPart) render(ctx context.Context, view *View, preheader string) (
 			"unsubscribe": view.Links.Unsubscribe(), "preferences": view.Links.Preferences(), "view": view.Links.View(),
 		}
 	}
-	r.eval = expressions.NewContext(r.vars, p.filters.config)
-	r.out = make([]byte, 0, p.sizeHint())
+	r.eval = newEval(r.vars, p)
+	buffer := p.buffers.Get().(*[]byte)
+	r.out = (*buffer)[:0]
 	defer func() {
+		if cap(r.out) <= maxKept {
+			*buffer = r.out
+			p.buffers.Put(buffer)
+		}
 		if r.stop != nil {
 			r.stop()
 		}
@@ -185,15 +191,22 @@ func (p *letterPart) render(ctx context.Context, view *View, preheader string) (
 		return "", err
 	}
 	if p.derived {
-		r.out = fewerLines(r.out)
+		r.out = settle(r.out)
 	}
 	return finish(p.syntax, r.out)
 }
 
-// sizeHint is what the fixed text needs, and some room for values.
-func (p *letterPart) sizeHint() int {
+func newEval(vars map[string]any, p *letterPart) expressions.Context {
+	return expressions.NewContext(vars, p.filters.config)
+}
+
+// maxKept is the largest buffer that is kept for the next render.
+const maxKept = 256 << 10
+
+// newBuffers makes a supply of buffers as large as a part will need.
+func newBuffers(nodes []node) *sync.Pool {
 	n := 256
-	for _, node := range p.nodes {
+	for _, node := range nodes {
 		switch node := node.(type) {
 		case textNode:
 			n += len(node)
@@ -203,31 +216,9 @@ func (p *letterPart) sizeHint() int {
 			n += 64
 		}
 	}
-	return n
-}
-
-// fewerLines leaves at most one empty line between paragraphs, where a
-// condition or loop has left more.
-func fewerLines(b []byte) []byte {
-	out := b[:0]
-	breaks, blank := 0, false
-	for _, c := range b {
-		switch c {
-		case '\n':
-			breaks++
-			blank = false
-		case ' ':
-			blank = true
-		default:
-			for range min(breaks, 2) {
-				out = append(out, '\n')
-			}
-			if blank && breaks == 0 {
-				out = append(out, ' ')
-			}
-			breaks, blank = 0, false
-			out = append(out, c)
-		}
-	}
-	return out
+	n = min(n, maxKept)
+	return &sync.Pool{New: func() any {
+		b := make([]byte, 0, n)
+		return &b
+	}}
 }

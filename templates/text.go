@@ -2,6 +2,7 @@ package templates
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	nethtml "golang.org/x/net/html"
@@ -19,7 +20,7 @@ func plainText(m *masked, rewritten string) (pieces []piece, ok bool) {
 	}
 	t := &textWriter{}
 	t.node(doc)
-	pieces = m.unmask(tidy(t.b.String()))
+	pieces = slices.DeleteFunc(m.unmask(t.b.String()), func(p piece) bool { return p.kind == pixelPiece || p.kind == preheadPiece })
 	for i := range pieces {
 		pieces[i].esc = escNone
 	}
@@ -34,7 +35,7 @@ func plainTextOf(html string) (string, error) {
 	}
 	t := &textWriter{}
 	t.node(doc)
-	return tidy(t.b.String()), nil
+	return strings.TrimSpace(string(settle([]byte(t.b.String())))), nil
 }
 
 // sameTags says whether every tag is still there, in its order.
@@ -73,6 +74,14 @@ func shelter(m *masked, text string) string {
 	return out.String()
 }
 
+// Breaks that blocks ask for before and after themselves. They become line
+// breaks when the text is finished, for only then it is known what conditions
+// and loops have left between them.
+const (
+	softLine      = "\v"   // at least a new line
+	softParagraph = "\f\f" // at least an empty line; two octets, so that settling never grows
+)
+
 // textWriter writes what a person would read.
 type textWriter struct {
 	b strings.Builder
@@ -110,27 +119,27 @@ func (t *textWriter) element(n *nethtml.Node) {
 	case atom.Br:
 		t.b.WriteString("\n")
 	case atom.Hr:
-		t.b.WriteString("\n\n----\n\n")
+		t.b.WriteString(softParagraph + "----" + softParagraph)
 	case atom.Img:
 		t.b.WriteString(attribute(n, "alt"))
 	case atom.A:
 		t.link(n)
 	case atom.Li:
-		t.b.WriteString("\n- ")
+		t.b.WriteString(softLine + "- ")
 		t.children(n)
-		t.b.WriteString("\n")
+		t.b.WriteString(softLine)
 	case atom.Td, atom.Th:
 		t.b.WriteString(" ")
 		t.children(n)
 		t.b.WriteString(" ")
 	case atom.P, atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6, atom.Table, atom.Ul, atom.Ol, atom.Blockquote, atom.Section, atom.Article, atom.Header, atom.Footer:
-		t.b.WriteString("\n\n")
+		t.b.WriteString(softParagraph)
 		t.children(n)
-		t.b.WriteString("\n\n")
+		t.b.WriteString(softParagraph)
 	case atom.Div, atom.Tr, atom.Pre, atom.Center:
-		t.b.WriteString("\n")
+		t.b.WriteString(softLine)
 		t.children(n)
-		t.b.WriteString("\n")
+		t.b.WriteString(softLine)
 	default:
 		t.children(n)
 	}
@@ -140,7 +149,7 @@ func (t *textWriter) element(n *nethtml.Node) {
 func (t *textWriter) link(n *nethtml.Node) {
 	inner := &textWriter{}
 	inner.children(n)
-	words := strings.TrimSpace(inner.b.String())
+	words := strings.Trim(inner.b.String(), " \n"+softLine+softParagraph)
 	href := strings.TrimSpace(attribute(n, "href"))
 	short := strings.TrimPrefix(strings.TrimPrefix(href, "mailto:"), "tel:")
 	switch {
@@ -166,15 +175,38 @@ var hides = regexp.MustCompile(`(?i)display\s*:\s*none`)
 
 func hidden(n *nethtml.Node) bool { return hides.MatchString(attribute(n, "style")) }
 
-var (
-	lineBlanks = regexp.MustCompile(`[ \t]*\n[ \t]*`)
-	manyLines  = regexp.MustCompile(`\n{3,}`)
-	manyBlanks = regexp.MustCompile(`[ \t]{2,}`)
-)
-
-// tidy keeps one blank between words and one empty line between paragraphs.
-func tidy(s string) string {
-	s = manyBlanks.ReplaceAllString(s, " ")
-	s = lineBlanks.ReplaceAllString(s, "\n")
-	return strings.TrimSpace(manyLines.ReplaceAllString(s, "\n\n"))
+// settle turns soft breaks into line breaks, at most one empty line between
+// paragraphs and one blank between words. It works in place.
+func settle(b []byte) []byte {
+	out := b[:0]
+	for i := 0; i < len(b); {
+		if !isGap(b[i]) {
+			from := i
+			for i < len(b) && (!isGap(b[i]) || b[i] == ' ' && i+1 < len(b) && !isGap(b[i+1])) {
+				i++
+			}
+			out = append(out, b[from:i]...)
+			continue
+		}
+		breaks, soft := 0, 0
+		for ; i < len(b) && isGap(b[i]); i++ {
+			switch b[i] {
+			case '\n':
+				breaks++
+			case '\v':
+				soft = max(soft, 1)
+			case '\f':
+				soft = 2
+			}
+		}
+		switch n := min(max(breaks, soft), 2); n {
+		case 0:
+			out = append(out, ' ')
+		default:
+			out = append(out, "\n\n"[:n]...)
+		}
+	}
+	return out
 }
+
+func isGap(c byte) bool { return c == ' ' || c >= '\t' && c <= '\f' }
