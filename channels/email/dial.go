@@ -116,7 +116,7 @@ func (l *login) Start(server *smtp.ServerInfo) (string, []byte, error) {
 	if !server.TLS {
 		return "", nil, errClearText
 	}
-	pass := l.password.Reveal()
+	pass := l.password()
 	switch {
 	case slices.Contains(server.Auth, "SCRAM-SHA-256"):
 		l.chosen = smtp.ScramSHA256Auth(l.user, pass)

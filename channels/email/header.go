@@ -12,7 +12,7 @@ import (
 
 const (
 	lineFold  = 78  // RFC 5322 section 2.1.1, where lines should end
-	wordMax   = 75  // RFC 2047 section 2, an encoded word
+	wordMax   = 64  // an encoded word: RFC 2047 section 2 allows 75, and the first stands behind a name
 	tokenMax  = 900 // longest text without a blank that a header line takes (998 less its name)
 	localMax  = 64  // RFC 5321 section 4.5.3.1.1
 	domainMax = 253

@@ -155,8 +155,10 @@ func judgePermanent(at phase, r reply) (v channels.Verdict, reason string, strik
 		return channels.Broken, policy, false
 	case r.is("6.7"):
 		return channels.Malformed, noSMTPUTF8, false
-	case r.is("3.4", "2.3"), r.code == 552 && !r.is("2.2") && at != atRcpt:
+	case r.is("3.4", "2.3"), r.code == 552 && r.enhanced == "" && at != atRcpt:
 		return channels.Malformed, tooLarge, false
+	case r.is("4.5"): // a quota of the sender, which some servers refuse with 5xx until tomorrow
+		return channels.Throttled, rateLimited, false
 	case at == atMail && r.is("7."):
 		return channels.Broken, policy, false
 	case at == atMail:
@@ -182,9 +184,11 @@ func judgeAddress(at phase, r reply) (v channels.Verdict, reason string, strike,
 	switch {
 	case r.is("1.1", "1.3", "1.6"):
 		return channels.Rejected, unknownUser, false, true
+	case r.is("1.10") && r.says("notfound", "not found"): // Exchange's own use of the number
+		return channels.Rejected, unknownUser, false, true
 	case r.is("1.2", "1.10"):
 		return channels.Rejected, badDomain, false, true
-	case r.is("2.2"), r.code == 552 && at == atRcpt:
+	case r.is("2.2"), r.code == 552 && r.enhanced == "" && at == atRcpt:
 		return channels.Temporary, mailboxFull, false, true
 	case r.is("2.1", "7.13", "7.17"): // disabled, or it belongs to somebody else now
 		return channels.Malformed, refused, true, true

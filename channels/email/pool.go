@@ -61,12 +61,16 @@ type pool struct {
 }
 
 func newServer(e endpoint, cfg *tls.Config) *server {
-	return &server{endpoint: e, cfg: cfg, breaker: gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		Name:        e.addr,
+	return &server{endpoint: e, cfg: cfg, breaker: newBreaker(e.addr, tripAfter)}
+}
+
+func newBreaker(name string, failures uint32) *gobreaker.TwoStepCircuitBreaker[struct{}] {
+	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		Name:        name,
 		Timeout:     restFor,
-		ReadyToTrip: func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= tripAfter },
+		ReadyToTrip: func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= failures },
 		IsExcluded:  func(err error) bool { return errors.Is(err, errNeutral) },
-	})}
+	})
 }
 
 // start begins to let idle connections go.
@@ -138,24 +142,34 @@ func (p *pool) choose(tried []*server) (s seat, wait bool) {
 	return seat{}, wait
 }
 
-// release gives the seat back, with the connection if it may be kept.
+// release gives the seat back, with the connection if it may be kept. One
+// that may not is closed first, so that there are never more than allowed.
 func (p *pool) release(s seat, c *conn, verdict error) {
 	s.done(verdict)
-	keep := c != nil && !c.doubt && c.letters < p.perConnection
+	if c != nil && !p.keep(s.server, c) {
+		c.quit()
+	}
 	p.mu.Lock()
 	s.busy--
-	if keep = keep && !p.closed; keep {
-		c.used, c.idle = true, time.Now()
-		s.kept = append(s.kept, c)
-	}
 	if p.changed != nil {
 		close(p.changed)
 		p.changed = nil
 	}
 	p.mu.Unlock()
-	if c != nil && !keep {
-		c.quit()
+}
+
+func (p *pool) keep(s *server, c *conn) bool {
+	if c.doubt || c.letters >= p.perConnection {
+		return false
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	c.used, c.idle = true, time.Now()
+	s.kept = append(s.kept, c)
+	return true
 }
 
 // connect returns a ready connection: a kept one, or a new one.

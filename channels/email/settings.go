@@ -120,7 +120,7 @@ type endpoint struct {
 	host        string
 	addr        string // host:port, which is also how messages name it
 	user        string
-	password    secret.String
+	password    func() string // a function, because fmt prints unexported fields without asking them
 	tls         tlsMode
 	connections int
 	interval    time.Duration // least time between two letters; 0: none
@@ -138,7 +138,7 @@ func (s Server) parse() (endpoint, error) {
 	e := endpoint{host: u.Hostname(), connections: s.Connections}
 	if u.User != nil {
 		pass, _ := u.User.Password()
-		e.user, e.password = u.User.Username(), secret.New(pass)
+		e.user, e.password = u.User.Username(), func() string { return pass }
 		if e.user == "" || pass == "" {
 			return endpoint{}, errors.New("url: needs both a user and a password, or neither; " + urlExample)
 		}

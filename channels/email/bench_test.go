@@ -1,0 +1,69 @@
+package email
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"rapport/channels"
+	"rapport/internal/fake/journal"
+	"rapport/internal/fake/smtpd"
+)
+
+// newsletter is a letter of the usual size: some 11 KB of HTML with links, and
+// a text part.
+func newsletter(key string) channels.Message {
+	m := letterTo("anna@example.org", key)
+	m.Return, m.Unsubscribe = key+"-0123456789abcdef", "https://news.example.com/u/0123456789abcdefghijklmnopqrstuvwxyz"
+	m.Content["subject"] = "Neues aus unserem Laden – für Sie ausgewählt"
+	m.Content["html"] = strings.Repeat(`<tr><td style="padding:8px 16px;font-family:sans-serif">Heute für Sie: frische Brötchen, warme Suppe und mehr. <a href="https://news.example.com/c/0123456789abcdef">Ansehen</a></td></tr>`+"\n", 58)
+	m.Content["text"] = strings.Repeat("Heute für Sie: frische Brötchen, warme Suppe und mehr.\n", 50)
+	return m
+}
+
+func BenchmarkCompose(b *testing.B) {
+	c := composing(b, Settings{})
+	m := newsletter("d1a-2b")
+	var buf []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		l, err := c.compose(buf[:0], m)
+		if err != nil {
+			b.Fatal(err)
+		}
+		buf = l.body
+	}
+	b.SetBytes(int64(len(buf)))
+}
+
+func BenchmarkSend(b *testing.B) {
+	count, err := journal.New(journal.Options{CountOnly: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, support := range map[string]smtpd.Support{"pipelining": smtpd.Works, "step by step": smtpd.Absent} {
+		b.Run(name, func(b *testing.B) {
+			srv := start(b, smtpd.Options{Keep: smtpd.KeepNothing, Journal: count, Pipelining: support})
+			s := settings(srv)
+			s.Servers[0].Connections = 10
+			ch := openChannel(b, s)
+			content := newsletter("").Content
+			var n atomic.Int64
+			b.SetParallelism(5) // with two processors: ten senders
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					m := letterTo("anna@example.org", fmt.Sprintf("d1-%x", n.Add(1)))
+					m.Return, m.Content = m.Key+"-0123456789abcdef", content
+					if _, err := ch.Send(b.Context(), m); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "letters/s")
+		})
+	}
+}
