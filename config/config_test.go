@@ -293,3 +293,11 @@ func TestWorkers(t *testing.T) {
 		}
 	}
 }
+
+// TestExample keeps the example a configuration, as far as the house reads it.
+func TestExample(t *testing.T) {
+	c, err := config.Load("../docs/rapport.example.yaml", nil, nil)
+	if err != nil || len(c.Channels) != 1 || len(c.Topics) != 2 {
+		t.Fatalf("%v: %+v", err, c)
+	}
+}
