@@ -175,6 +175,9 @@ func (c *conn) exchange(ctx context.Context, l letter, step, dot time.Duration) 
 // envelope sends MAIL, RCPT and DATA, in one write where the server allows it
 // (RFC 2920), and reads their answers.
 func (c *conn) envelope(l letter, step time.Duration) *ended {
+	if end := c.inStep(atMail); end != nil {
+		return end
+	}
 	steps := make([]string, 0, 4)
 	phases := make([]phase, 0, 4)
 	if c.reset {
@@ -191,6 +194,16 @@ func (c *conn) envelope(l letter, step time.Duration) *ended {
 		return nil
 	}
 	return c.group(steps, phases, step)
+}
+
+// inStep makes sure that no answer is waiting that nobody asked for: it would
+// be taken for the answer to what comes next, in the worst case to the letter.
+func (c *conn) inStep(at phase) *ended {
+	if c.r.Buffered() == 0 {
+		return nil
+	}
+	c.doubt = true
+	return &ended{at: at, err: errProtocol}
 }
 
 // group writes commands together and reads all their answers. The first
@@ -221,8 +234,11 @@ func (c *conn) group(steps []string, phases []phase, step time.Duration) *ended 
 		if want && first != nil && at == atData {
 			c.doubt = true // it would now read a letter that has no recipient
 		}
-		if !want && first == nil {
-			first = &ended{at: at, reply: r}
+		if !want {
+			c.doubt = c.doubt || r.code < 400 || r.code == 421
+			if first == nil {
+				first = &ended{at: at, reply: r}
+			}
 		}
 		if want && steps[i] == "RSET\r\n" {
 			c.reset = false
@@ -230,7 +246,6 @@ func (c *conn) group(steps []string, phases []phase, step time.Duration) *ended 
 	}
 	if first != nil {
 		c.reset = true
-		c.doubt = c.doubt || first.reply.code == 421
 	}
 	return first
 }
@@ -280,6 +295,9 @@ const slowest = 4096
 // the last octet is written the server cannot have taken the letter; from
 // then on, until it answers, it may have.
 func (c *conn) offer(l letter, step, dot time.Duration) (reply, *ended) {
+	if end := c.inStep(atData); end != nil {
+		return reply{}, end
+	}
 	c.letters++
 	c.arm(step + time.Duration(len(l.body)/slowest)*time.Second)
 	_, err := c.w.Write(append(stuff(l.body), ".\r\n"...)) // one write: the dot follows in the same segment
