@@ -86,7 +86,7 @@ func (r *report) test(e event, output []string) {
 	case "fail":
 		r.failed++
 		r.broken[e.Package] = true
-		r.printf("%s", strings.Join(output, ""))
+		r.show(output)
 	case "skip":
 		r.skipped++
 		why := reason(output)
@@ -102,13 +102,31 @@ func (r *report) pack(e event, output []string) {
 	case "pass":
 		r.printf("ok   %s  %.1fs\n", e.Package, e.Elapsed)
 	case "fail":
-		// A crash, a time-out or a failed build has no test to show it.
-		if !r.broken[e.Package] {
+		// A crash or a time-out ends a test without a word: its output is what
+		// is left. A failed build has no test at all.
+		cut := false
+		for _, key := range slices.Sorted(maps.Keys(r.output)) {
+			if strings.HasPrefix(key, e.Package+" ") && key != e.Package+" " {
+				r.show(r.output[key])
+				delete(r.output, key)
+				cut = true
+			}
+		}
+		if cut || !r.broken[e.Package] {
 			r.failed++
-			r.printf("%s", strings.Join(output, ""))
+			r.show(output)
 		}
 		r.printf("FAIL %s  %.1fs\n", e.Package, e.Elapsed)
 	case "skip": // a package without tests
+	}
+}
+
+// show prints what was said, without what go test says about its progress.
+func (r *report) show(output []string) {
+	for _, line := range output {
+		if !strings.HasPrefix(line, "=== ") && !strings.HasPrefix(line, "FAIL\t") && line != "FAIL\n" {
+			r.printf("%s", line)
+		}
 	}
 }
 

@@ -24,7 +24,9 @@ func TestReport(t *testing.T) {
 {"Action":"fail","Package":"b","Test":"TestBad","Elapsed":0}
 {"Action":"output","Package":"b","Output":"FAIL\n"}
 {"Action":"fail","Package":"b","Elapsed":1}
-{"Action":"output","Package":"c","Output":"panic: test timed out\n"}
+{"Action":"output","Package":"c","Test":"TestSlow","Output":"=== RUN   TestSlow\n"}
+{"Action":"output","Package":"c","Test":"TestSlow","Output":"panic: test timed out\n"}
+{"Action":"output","Package":"c","Output":"FAIL\tc\t2s\n"}
 {"Action":"fail","Package":"c","Elapsed":2}
 {"ImportPath":"d","Action":"build-output","Output":"d/d.go:1:1: expected 'package'\n"}
 {"ImportPath":"d","Action":"build-fail"}
