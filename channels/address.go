@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/nyaruka/phonenumbers"
 	"golang.org/x/net/idna"
@@ -33,6 +34,8 @@ var Phone = Address{Kind: "phone", Normalize: normalizePhone}
 const (
 	maxLocal   = 64  // RFC 5321 section 4.5.3.1.1
 	maxAddress = 254 // RFC 5321 section 4.5.3.1.3, less the brackets
+	maxDomain  = 253 // RFC 1035 section 2.3.4, less the length octets of the root
+	maxLabel   = 63  // RFC 1035 section 2.3.4
 )
 
 func normalizeEmail(text string) (string, error) {
@@ -40,19 +43,48 @@ func normalizeEmail(text string) (string, error) {
 	if len(text) > maxAddress {
 		return "", fmt.Errorf("the address is longer than %d octets", maxAddress)
 	}
+	if !utf8.ValidString(text) {
+		return "", fmt.Errorf("%q is not an e-mail address: it is not UTF-8", text)
+	}
 	at := strings.LastIndexByte(text, '@')
 	if at <= 0 || at == len(text)-1 {
 		return "", fmt.Errorf("%q is not an e-mail address; they look like anna@example.com", text)
 	}
-	local, domain := text[:at], text[at+1:]
+	local, domain := strings.ToLower(text[:at]), text[at+1:]
 	if err := checkLocal(local); err != nil {
 		return "", fmt.Errorf("%q is not an e-mail address: %w", text, err)
 	}
-	ascii, err := idna.Lookup.ToASCII(strings.TrimSuffix(domain, "."))
-	if err != nil || !strings.Contains(ascii, ".") || strings.Contains(ascii, "..") {
+	ascii, ok := asciiDomain(strings.TrimSuffix(domain, "."))
+	if !ok {
 		return "", fmt.Errorf("%q is not an e-mail address: %q is not a domain", text, domain)
 	}
-	return strings.ToLower(local) + "@" + strings.ToLower(ascii), nil
+	if len(local)+1+len(ascii) > maxAddress {
+		return "", fmt.Errorf("the address is longer than %d octets", maxAddress)
+	}
+	return local + "@" + ascii, nil
+}
+
+// asciiDomain spells a domain as A-labels in lower case. It wants at least two
+// labels, the last of which is not a number (RFC 3696 section 2), so an address
+// literal without its brackets is none.
+func asciiDomain(domain string) (string, bool) {
+	ascii, err := idna.Lookup.ToASCII(domain)
+	if err != nil || len(ascii) > maxDomain {
+		return "", false
+	}
+	ascii = strings.ToLower(ascii)
+	// Some A-labels are made that the same table does not read again.
+	if again, err := idna.Lookup.ToASCII(ascii); err != nil || again != ascii {
+		return "", false
+	}
+	labels := strings.Split(ascii, ".")
+	for _, label := range labels {
+		if label == "" || len(label) > maxLabel {
+			return "", false
+		}
+	}
+	last := labels[len(labels)-1]
+	return ascii, len(labels) > 1 && strings.Trim(last, "0123456789") != ""
 }
 
 func checkLocal(local string) error {
@@ -71,9 +103,20 @@ func checkLocal(local string) error {
 }
 
 func normalizePhone(text string) (string, error) {
-	n, err := phonenumbers.Parse(strings.TrimSpace(text), "ZZ")
-	if err != nil || !phonenumbers.IsPossibleNumber(n) {
+	text = strings.TrimSpace(text)
+	number, ok := phoneNumber(text)
+	// A number with letters or an extension is not one that can be written to,
+	// and one that reads differently when it is read again is none at all.
+	if again, same := phoneNumber(number); !ok || !same || again != number || strings.IndexFunc(text, unicode.IsLetter) >= 0 {
 		return "", fmt.Errorf("%q is not a telephone number; write it with its country code, like +49 30 123456", text)
 	}
-	return phonenumbers.Format(n, phonenumbers.E164), nil
+	return number, nil
+}
+
+func phoneNumber(text string) (string, bool) {
+	n, err := phonenumbers.Parse(text, "ZZ")
+	if err != nil || n.GetExtension() != "" || !phonenumbers.IsPossibleNumber(n) {
+		return "", false
+	}
+	return phonenumbers.Format(n, phonenumbers.E164), true
 }
