@@ -44,6 +44,9 @@ func TestFailover(t *testing.T) {
 			ch := openChannel(t, settings(first, second))
 			m := letterTo("anna@example.org", "d1-1")
 			if name == "inside the body" {
+				if testing.Short() {
+					t.Skip("needs a letter of many megabytes")
+				}
 				m.Content["html"] = large()
 			}
 			asked := 0

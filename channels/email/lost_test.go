@@ -36,6 +36,9 @@ func TestLostConnections(t *testing.T) {
 		"answer of endless lines": {script: smtpd.Raw("250 " + strings.Repeat("x", 10_000) + "\r\n").At(smtpd.Dot), want: "uncertain", taken: letters},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if c.few && testing.Short() {
+				t.Skip("needs letters of many megabytes")
+			}
 			srv := start(t, smtpd.Options{Script: c.script})
 			s := settings(srv)
 			s.DotTimeout = channels.Duration(c.dot)
