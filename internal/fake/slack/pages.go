@@ -7,6 +7,8 @@ import (
 	"html/template"
 	"net/http"
 	"strconv"
+
+	"rapport/internal/fake/journal"
 )
 
 //go:embed pages.html
@@ -24,7 +26,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		all := s.box.list(r.URL.Query().Get("to"))
 		show(w, page, "list", map[string]any{
-			"Messages": all[:min(len(all), onPage)], "Shown": len(all), "Taken": s.opts.Journal.Taken(), "To": r.URL.Query().Get("to"),
+			"Messages": all[:min(len(all), onPage)], "Shown": len(all), "Taken": s.opts.Journal.Taken(), "Refused": s.opts.Journal.Count(journal.Refused, journal.Dropped), "To": r.URL.Query().Get("to"),
 		})
 	})
 	mux.HandleFunc("GET /messages/{number}", func(w http.ResponseWriter, r *http.Request) {

@@ -7,6 +7,8 @@ import (
 	"html/template"
 	"net/http"
 	"strconv"
+
+	"rapport/internal/fake/journal"
 )
 
 //go:embed pages.html
@@ -21,10 +23,11 @@ func (s *Server) routes() http.Handler {
 	page := template.Must(template.New("pages").Parse(pagesHTML))
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /", s.hook)
+	mux.Handle("GET /", http.NotFoundHandler())
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		all := s.box.list(r.URL.Query().Get("to"))
 		show(w, page, "list", map[string]any{
-			"Messages": all[:min(len(all), onPage)], "Shown": len(all), "Taken": s.opts.Journal.Taken(),
+			"Messages": all[:min(len(all), onPage)], "Shown": len(all), "Taken": s.opts.Journal.Taken(), "Refused": s.opts.Journal.Count(journal.Refused, journal.Dropped),
 			"To": r.URL.Query().Get("to"), "Checked": s.opts.Secret != "",
 		})
 	})
