@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"encoding/json"
+	"math"
 	"time"
 
 	"rapport/channels"
@@ -149,4 +150,54 @@ func (a Account) Balanced() bool {
 // Open is how many deliveries still have to end.
 func (a Account) Open() int64 {
 	return a.States[Queued] + a.States[Claimed] + a.States[Sending]
+}
+
+// Explain finishes an account that was just read: what a paused or held run
+// still has waits for that, and what a cancelled one still had waiting is
+// shown as cancelled at once, since the gate lets none of it leave.
+func (a *Account) Explain(held bool) {
+	waiting := a.States[Queued]
+	switch {
+	case a.State == Cancelling || a.State == RunCancelled:
+		a.States[Cancelled] += waiting
+		a.States[Queued] = 0
+		a.addReason(Cancelled, ByPerson, waiting)
+		clear(a.Waiting)
+	case a.State == Paused && waiting > 0:
+		a.Waiting = map[Reason]int64{WaitPaused: waiting}
+	case held && waiting > 0:
+		a.Waiting = map[Reason]int64{WaitHeld: waiting}
+	}
+}
+
+func (a *Account) addReason(s State, r Reason, n int64) {
+	if n == 0 {
+		return
+	}
+	if a.Reasons[s] == nil {
+		a.Reasons[s] = map[Reason]int64{}
+	}
+	a.Reasons[s][r] += n
+}
+
+// Pace computes the rate since the start and the time left at that rate.
+func (a *Account) Pace(now time.Time) {
+	end := now
+	if a.FinishedAt != nil {
+		end = *a.FinishedAt
+	}
+	a.Rate, a.Left = 0, nil
+	ended := a.Planned - a.Open()
+	if seconds := end.Sub(a.StartedAt).Seconds(); seconds > 0 {
+		a.Rate = math.Round(float64(ended)/seconds*10) / 10
+	}
+	var left int64
+	switch {
+	case a.Open() == 0:
+	case a.Rate > 0 && a.State == Running:
+		left = int64(math.Ceil(float64(a.Open()) / a.Rate))
+	default:
+		return // nobody can tell
+	}
+	a.Left = &left
 }

@@ -22,6 +22,7 @@ var postgresDialect = dialect{
 		"each $":  "jsonb_array_elements(CAST($ AS jsonb)) AS e (value)",
 		"skip $":  "FOR UPDATE SKIP LOCKED",
 		"share $": "FOR SHARE OF $",
+		"lock $":  "FOR UPDATE OF $",
 		"least $": "LEAST($)",
 	},
 	binary: ` COLLATE "C"`,

@@ -34,6 +34,9 @@ func TestEveryStatementPrepares(t *testing.T) {
 			}
 			defer func() { _ = s.Close() }()
 			for _, c := range slices.Sorted(maps.Keys(all)) {
+				if name == "sqlite" && strings.Contains(all[c], "pg_") {
+					continue // advisory locks, which SQLite has no need of
+				}
 				st, err := s.pools.durable.PrepareContext(t.Context(), s.d.spell(all[c]))
 				if err != nil {
 					t.Errorf("%s: %v", c, err)

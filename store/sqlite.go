@@ -25,6 +25,7 @@ var sqliteDialect = dialect{
 		"each $":  "json_each($) AS e",
 		"skip $":  "",
 		"share $": "",
+		"lock $":  "",
 		"least $": "min($)",
 	},
 	unique: func(err error) bool {
@@ -81,9 +82,11 @@ func openSQLite(ctx context.Context, data string) (*pools, error) {
 	var errs []error
 	var err error
 	immediate := url.Values{"_txlock": {"immediate"}}
-	p.durable, err = open("FULL", 1, immediate)
+	// Two connections each, since a statement is prepared on a free one while
+	// a transaction holds the other; the lanes see to it that one writes.
+	p.durable, err = open("FULL", 2, immediate)
 	errs = append(errs, err)
-	p.quick, err = open("NORMAL", 1, immediate)
+	p.quick, err = open("NORMAL", 2, immediate)
 	errs = append(errs, err)
 	p.read, err = open("NORMAL", readers, url.Values{"_pragma": {"query_only(1)"}})
 	errs = append(errs, err)

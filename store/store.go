@@ -31,6 +31,7 @@ type Store struct {
 	data  string
 	now   func() time.Time
 	log   *slog.Logger
+	texts sync.Map // query → its text on this engine
 	stmts sync.Map // statement{pool, query} → *sql.Stmt
 }
 
@@ -147,14 +148,19 @@ func (p pool) exec(ctx context.Context, q query, args ...any) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	res, err := st.ExecContext(ctx, args...)
-	return affected(res, err)
+	if st == nil {
+		return affected(p.db.ExecContext(ctx, p.s.spelt(q), args...))
+	}
+	return affected(st.ExecContext(ctx, args...))
 }
 
 func (p pool) rows(ctx context.Context, q query, args ...any) (*sql.Rows, error) {
 	st, err := p.s.prepared(ctx, p.db, q)
 	if err != nil {
 		return nil, err
+	}
+	if st == nil {
+		return p.db.QueryContext(ctx, p.s.spelt(q), args...)
 	}
 	return st.QueryContext(ctx, args...)
 }
@@ -164,14 +170,28 @@ type statement struct {
 	q  query
 }
 
-// prepared returns the statement, prepared once a pool. Statements that are
+// spelt is the statement as the engine reads it.
+func (s *Store) spelt(q query) string {
+	if text, ok := s.texts.Load(q); ok {
+		return text.(string)
+	}
+	text := s.d.spell(string(q))
+	s.texts.Store(q, text)
+	return text
+}
+
+// prepared returns the statement, prepared once a pool; nil on PostgreSQL,
+// whose driver keeps prepared statements by their text. Statements that are
 // built at run time (conditions) must not come here.
 func (s *Store) prepared(ctx context.Context, db *sql.DB, q query) (*sql.Stmt, error) {
+	if s.d == &postgresDialect {
+		return nil, nil
+	}
 	key := statement{db, q}
 	if st, ok := s.stmts.Load(key); ok {
 		return st.(*sql.Stmt), nil
 	}
-	st, err := db.PrepareContext(ctx, s.d.spell(string(q)))
+	st, err := db.PrepareContext(ctx, s.spelt(q))
 	if err != nil {
 		return nil, fmt.Errorf("prepare %q: %w", firstWords(string(q)), err)
 	}
@@ -206,8 +226,10 @@ func (t tx) exec(ctx context.Context, q query, args ...any) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	res, err := t.tx.StmtContext(ctx, st).ExecContext(ctx, args...)
-	return affected(res, err)
+	if st == nil {
+		return affected(t.tx.ExecContext(ctx, t.s.spelt(q), args...))
+	}
+	return affected(t.tx.StmtContext(ctx, st).ExecContext(ctx, args...))
 }
 
 func (t tx) rows(ctx context.Context, q query, args ...any) (*sql.Rows, error) {
@@ -215,7 +237,21 @@ func (t tx) rows(ctx context.Context, q query, args ...any) (*sql.Rows, error) {
 	if err != nil {
 		return nil, err
 	}
+	if st == nil {
+		return t.tx.QueryContext(ctx, t.s.spelt(q), args...)
+	}
 	return t.tx.StmtContext(ctx, st).QueryContext(ctx, args...)
+}
+
+// view runs do in one read-only transaction, so that all it reads is of one
+// moment.
+func (s *Store) view(ctx context.Context, do func(runner) error) error {
+	t, err := s.pools.read.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer func() { _ = t.Rollback() }() // it wrote nothing
+	return do(tx{s, s.pools.read, t})
 }
 
 // insert runs an INSERT … RETURNING id.

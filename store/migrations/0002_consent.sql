@@ -39,6 +39,11 @@ CREATE TABLE ledger_seals (
   at BIGINT NOT NULL
 );
 
+-- Number of the last seal, noted beside the chain. Whoever appends shares this
+-- row and whoever seals takes it alone, so that no line comes late (numbers are
+-- given out before they are committed).
+INSERT INTO meta (key, value) VALUES ('ledger', '0');
+
 -- The current answer, derived from the ledger in the same transaction.
 CREATE TABLE consents (
   contact_id BIGINT NOT NULL REFERENCES contacts (id) ON DELETE CASCADE,

@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sort"
+	"time"
+
+	"rapport"
+	"rapport/channels"
+	"rapport/outbox"
+)
+
+const qRun query = `
+SELECT r.id, r.name, r.channel, r.driver, r.kind, t.name, r.class, r.revision_id, r.terms
+FROM runs r JOIN topics t ON t.id = r.topic_id WHERE r.id = $1`
+
+// Run returns what all deliveries of a run share.
+func (s *Store) Run(ctx context.Context, id int64) (outbox.Run, error) {
+	r, ok, err := one(ctx, s.reader(), qRun, scanRun, id)
+	if err != nil {
+		return r, fmt.Errorf("read run %d: %w", id, s.classify(err))
+	}
+	if !ok {
+		return r, rapport.NotFoundf("there is no run %d", id)
+	}
+	return r, nil
+}
+
+func scanRun(scan func(...any) error) (r outbox.Run, err error) {
+	var class, text string
+	if err = scan(&r.ID, &r.Name, &r.Channel, &r.Driver, &r.Kind, &r.Topic, &class, &r.Revision, &text); err != nil {
+		return r, err
+	}
+	r.Class = classOf(class)
+	terms, window, err := outbox.ReadTerms(text)
+	r.ReplyTo, r.Tracking, r.Window, r.Test = terms.ReplyTo, terms.Tracking, window, terms.Test
+	return r, err
+}
+
+func classOf(text string) channels.Class {
+	if text == channels.Transactional.String() {
+		return channels.Transactional
+	}
+	return channels.Marketing
+}
+
+// A claim picks what is due, oldest first; two claimers of one batch step
+// around each other.
+const qClaim query = `
+WITH pick (id) AS MATERIALIZED (
+  SELECT id FROM deliveries
+  WHERE batch_id = $1 AND state = 'queued' AND not_before <= $2
+  ORDER BY not_before, id LIMIT $3 {{skip locked}}
+)
+UPDATE deliveries SET state = 'claimed', reason = '', turn = turn + 1, worker_id = $4, updated_at = $2
+FROM pick WHERE deliveries.id = pick.id
+RETURNING deliveries.id, run_id, batch_id, contact_id, COALESCE(address, ''), turn, attempt, expires_at, COALESCE(data, '')`
+
+const qCountClaim query = `UPDATE batches SET queued = queued - $2, claimed = claimed + $2 WHERE id = $1`
+
+const qPersons query = `
+SELECT c.id, c.uid, COALESCE(c.external_id, ''), c.locale, c.zone, {{text c.attributes}}
+FROM {{each $1}} CROSS JOIN contacts c WHERE c.id = CAST(e.value AS BIGINT)`
+
+const qPrimaries query = `
+SELECT a.contact_id, a.kind, a.display
+FROM {{each $1}} CROSS JOIN addresses a WHERE a.contact_id = CAST(e.value AS BIGINT) AND a.position = 0`
+
+// Claim reserves up to n due deliveries of a batch for a worker and returns
+// them with their persons, in the order of their numbers.
+func (s *Store) Claim(ctx context.Context, batch, worker int64, n int, now time.Time) ([]outbox.Delivery, error) {
+	var out []outbox.Delivery
+	err := s.update(ctx, quick, func(t tx) (err error) {
+		out, err = collect(ctx, t, qClaim, scanClaimed, batch, micros(now), n, worker)
+		if err != nil || len(out) == 0 {
+			return err
+		}
+		_, err = t.exec(ctx, qCountClaim, batch, len(out))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim from batch %d: %w", batch, err)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].ID < out[j].ID })
+	if err := s.addPersons(ctx, out); err != nil {
+		return nil, fmt.Errorf("read the persons of batch %d: %w", batch, s.classify(err))
+	}
+	return out, nil
+}
+
+func scanClaimed(scan func(...any) error) (d outbox.Delivery, err error) {
+	var expires int64
+	var data string
+	err = scan(&d.ID, &d.Run, &d.Batch, &d.Contact, &d.Address, &d.Turn, &d.Attempt, &expires, &data)
+	d.ExpiresAt = when(expires)
+	if data != "" {
+		d.Data = json.RawMessage(data)
+	}
+	return d, err
+}
+
+// addPersons reads whom the deliveries are for. Whoever was erased meanwhile
+// has no person; the gate will say so.
+func (s *Store) addPersons(ctx context.Context, list []outbox.Delivery) error {
+	ids := make([]int64, len(list))
+	for i, d := range list {
+		ids[i] = d.Contact
+	}
+	key, err := json.Marshal(ids)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	people := make(map[int64]*outbox.Person, len(list))
+	_, err = collect(ctx, s.reader(), qPersons, func(scan func(...any) error) (struct{}, error) {
+		var id int64
+		var attributes string
+		p := &outbox.Person{Addresses: map[string]string{}}
+		err := scan(&id, &p.UID, &p.ExternalID, &p.Locale, &p.Zone, &attributes)
+		p.Attributes = json.RawMessage(attributes)
+		people[id] = p
+		return struct{}{}, err
+	}, string(key))
+	if err != nil {
+		return err
+	}
+	_, err = collect(ctx, s.reader(), qPrimaries, func(scan func(...any) error) (struct{}, error) {
+		var id int64
+		var kind, shown string
+		err := scan(&id, &kind, &shown)
+		if p := people[id]; p != nil {
+			p.Addresses[kind] = shown
+		}
+		return struct{}{}, err
+	}, string(key))
+	for i := range list {
+		list[i].Person = people[list[i].Contact]
+	}
+	return err
+}
+
+const qRest query = `
+UPDATE batches SET armed_until = 0,
+  next_at = (SELECT MIN(not_before) FROM deliveries WHERE batch_id = $1 AND state = 'queued')
+WHERE id = $1`
+
+// Rest says that nobody works on the batch any more and recomputes when it is
+// due next.
+func (s *Store) Rest(ctx context.Context, batch int64) error {
+	err := s.update(ctx, quick, func(t tx) error {
+		_, err := t.exec(ctx, qRest, batch)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("let batch %d rest: %w", batch, err)
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"rapport/consent"
+)
+
+const qLedgerColumns = `
+SELECT n.id, n.contact_id, n.driver, n.topic_id, t.name, n.state, n.basis, n.at, n.recorded_at, n.commitment,
+  COALESCE(v.salt, ''), COALESCE(v.evidence, '')
+FROM consent_entries n JOIN topics t ON t.id = n.topic_id LEFT JOIN consent_evidence v ON v.entry_id = n.id`
+
+const qLedger query = qLedgerColumns + `
+WHERE n.id > $1 AND n.id <= $2 ORDER BY n.id LIMIT $3`
+
+const qHistory query = qLedgerColumns + `
+WHERE n.contact_id = $1 ORDER BY n.id`
+
+const qLedgerPeople query = `
+SELECT DISTINCT n.contact_id FROM consent_entries n WHERE n.contact_id > $1 ORDER BY n.contact_id LIMIT $2`
+
+const qLedgerOfPeople query = qLedgerColumns + `
+WHERE n.contact_id > $1 AND n.contact_id <= $2 ORDER BY n.contact_id, n.id`
+
+const qStandingOfPeople query = qStandingColumns + `
+FROM consents k JOIN consent_entries n ON n.id = k.entry_id JOIN topics t ON t.id = k.topic_id
+WHERE k.contact_id > $1 AND k.contact_id <= $2 ORDER BY k.contact_id, k.driver, t.name`
+
+const qForgetStanding query = `DELETE FROM consents WHERE contact_id = $1`
+
+func scanRecord(scan func(...any) error) (r consent.Record, err error) {
+	var at, recorded int64
+	err = scan(&r.ID, &r.Contact, &r.Driver, &r.TopicID, &r.Topic, &r.State, &r.Basis, &at, &recorded, &r.Commitment, &r.Salt, &r.Evidence)
+	r.At, r.RecordedAt = when(at), when(recorded)
+	return r, err
+}
+
+// Consents implements consent.Store.
+func (s *Store) Consents(ctx context.Context, contact int64) ([]consent.Current, error) {
+	list, err := collect(ctx, s.reader(), qStandingOfPeople, scanCurrent, contact-1, contact)
+	return list, s.classify(err)
+}
+
+// History implements consent.Store.
+func (s *Store) History(ctx context.Context, contact int64) ([]consent.Record, error) {
+	list, err := collect(ctx, s.reader(), qHistory, scanRecord, contact)
+	return list, s.classify(err)
+}
+
+// Ledger implements consent.Store.
+func (s *Store) Ledger(ctx context.Context, after, upTo int64, limit int) ([]consent.Record, error) {
+	if upTo == 0 {
+		upTo = math.MaxInt64
+	}
+	list, err := collect(ctx, s.reader(), qLedger, scanRecord, after, upTo, limit)
+	return list, s.classify(err)
+}
+
+// Answers implements consent.Store.
+func (s *Store) Answers(ctx context.Context, after int64, people int) (lines []consent.Record, standing []consent.Current, last int64, err error) {
+	r := s.reader()
+	ids, err := collect(ctx, r, qLedgerPeople, scalar[int64], after, people)
+	if err != nil {
+		return nil, nil, 0, s.classify(fmt.Errorf("find people in the ledger: %w", err))
+	}
+	last = math.MaxInt64
+	if len(ids) == people {
+		last = ids[len(ids)-1]
+	}
+	if lines, err = collect(ctx, r, qLedgerOfPeople, scanRecord, after, last); err != nil {
+		return nil, nil, 0, s.classify(fmt.Errorf("read their lines: %w", err))
+	}
+	if standing, err = collect(ctx, r, qStandingOfPeople, scanCurrent, after, last); err != nil {
+		return nil, nil, 0, s.classify(fmt.Errorf("read their answers: %w", err))
+	}
+	if len(lines) == 0 && len(standing) == 0 {
+		last = 0
+	}
+	return lines, standing, last, nil
+}
+
+// Rebuild implements consent.Store.
+func (s *Store) Rebuild(ctx context.Context, contact int64, answers []consent.Current) error {
+	return s.update(ctx, durable, func(t tx) error {
+		topics, err := topicNumbers(ctx, t)
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, qForgetStanding, contact); err != nil {
+			return fmt.Errorf("take away the answers of contact %d: %w", contact, err)
+		}
+		var order []slot
+		changes := map[slot]change{}
+		for _, c := range answers {
+			at := slot{contact, c.Driver, c.Topic}
+			order = append(order, at)
+			changes[at] = change{now: c, topic: topics.number[c.Topic]}
+		}
+		return t.stand(ctx, order, changes)
+	})
+}

@@ -1,0 +1,376 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"rapport/consent"
+	"rapport/contacts"
+)
+
+const qFindByExternal query = qContactColumns + `
+JOIN {{each $1}} ON c.external_id = e.value ->> 0`
+
+const qFindByAddress query = `
+SELECT a.contact_id FROM {{each $1}} JOIN addresses a ON a.kind = e.value ->> 0 AND a.value = e.value ->> 1`
+
+const qFindByID query = qContactColumns + `
+JOIN {{each $1}} ON c.id = CAST(e.value AS BIGINT)`
+
+const qAddContacts query = `
+INSERT INTO contacts (uid, external_id, locale, zone, attributes, created_at, updated_at)
+SELECT e.value ->> 0, NULLIF(e.value ->> 1, ''), e.value ->> 2, e.value ->> 3, {{json e.value -> 4}}, CAST($2 AS BIGINT), CAST($2 AS BIGINT)
+FROM {{each $1}}
+RETURNING id, uid`
+
+const qChangeContacts query = `
+UPDATE contacts SET external_id = NULLIF(v.external_id, ''), locale = v.locale, zone = v.zone, attributes = v.attributes, updated_at = $2
+FROM (
+  SELECT CAST(e.value ->> 0 AS BIGINT) AS id, e.value ->> 1 AS external_id, e.value ->> 2 AS locale, e.value ->> 3 AS zone,
+    {{json e.value -> 4}} AS attributes, CAST(e.value ->> 5 AS BIGINT) AS before
+  FROM {{each $1}}
+) AS v
+WHERE contacts.id = v.id AND contacts.updated_at = v.before`
+
+const qDropAddresses query = `
+DELETE FROM addresses WHERE (kind, value) IN (SELECT e.value ->> 0, e.value ->> 1 FROM {{each $1}})`
+
+const qAddAddresses query = `
+INSERT INTO addresses (contact_id, kind, value, display, hash, position)
+SELECT CAST(e.value ->> 0 AS BIGINT), e.value ->> 1, e.value ->> 2, e.value ->> 3, e.value ->> 4, CAST(e.value ->> 5 AS SMALLINT)
+FROM {{each $1}}`
+
+// Apply implements contacts.Store.
+func (s *Store) Apply(ctx context.Context, c contacts.Chunk) (contacts.Applied, error) {
+	if c.Replay || c.DryRun {
+		return s.rehearse(ctx, c)
+	}
+	l := bulk
+	if c.Durable {
+		l = durable
+	}
+	var out contacts.Applied
+	err := s.insist(ctx, l, func(t tx) error {
+		a, err := judgeRows(ctx, t, c)
+		if err != nil {
+			return err
+		}
+		if err := t.writePeople(ctx, &a); err != nil {
+			return err
+		}
+		if err := t.writePermissions(ctx, &a); err != nil {
+			return err
+		}
+		out = a.out
+		if c.Advance == nil {
+			return nil
+		}
+		return t.advance(ctx, c.Import, c.From, c.Advance(out))
+	})
+	if err != nil {
+		return out, err
+	}
+	for _, o := range out.Outcomes {
+		if o.ID != 0 {
+			c.Seen.Add(o.ID)
+		}
+	}
+	return out, nil
+}
+
+// rehearse judges rows without writing anything.
+func (s *Store) rehearse(ctx context.Context, c contacts.Chunk) (contacts.Applied, error) {
+	var a application
+	err := s.view(ctx, func(r runner) (err error) {
+		a, err = judgeRows(ctx, r, c)
+		if err != nil || c.Replay {
+			return err
+		}
+		return a.rehearsePermissions(ctx, s, r)
+	})
+	if err != nil {
+		return a.out, s.classify(err)
+	}
+	for _, w := range a.who {
+		if w != nil && w.ID != 0 {
+			c.Seen.Add(w.ID)
+		}
+	}
+	return a.out, nil
+}
+
+// application is a chunk on its way into the tables.
+type application struct {
+	chunk     contacts.Chunk
+	decisions []contacts.Decision
+	who       []*contacts.Entry // by row; nil: refused
+	out       contacts.Applied
+}
+
+// judgeRows reads whom the rows may mean and asks the book about each.
+func judgeRows(ctx context.Context, r runner, c contacts.Chunk) (application, error) {
+	a := application{chunk: c, out: contacts.Applied{Outcomes: make([]contacts.Outcome, len(c.Rows)), Consents: map[string]int{}}}
+	people, err := whomRowsMean(ctx, r, c)
+	if err != nil {
+		return a, err
+	}
+	book := contacts.NewBook(people)
+	a.decisions, a.who = make([]contacts.Decision, len(c.Rows)), make([]*contacts.Entry, len(c.Rows))
+	for i, row := range c.Rows {
+		if c.Replay {
+			a.who[i] = book.Who(row)
+			continue
+		}
+		d := book.Decide(row)
+		a.decisions[i], a.who[i] = d, d.Who
+		a.out.Outcomes[i] = contacts.Outcome{Status: d.Status, Reason: d.Reason}
+		if d.Who != nil {
+			a.out.Outcomes[i].ID, a.out.Outcomes[i].UID = d.Who.ID, d.Who.UID
+		}
+	}
+	return a, nil
+}
+
+func whomRowsMean(ctx context.Context, r runner, c contacts.Chunk) ([]*contacts.Entry, error) {
+	var external, places rowsJSON
+	for _, row := range c.Rows {
+		if row.ExternalID != "" {
+			external.begin()
+			external.string(row.ExternalID)
+			external.end()
+		}
+		for _, list := range [][]contacts.Address{row.Addresses, row.Implied} {
+			for _, p := range list {
+				if p.Value == row.UID {
+					continue // made just now: nobody has it
+				}
+				places.begin()
+				places.string(p.Kind)
+				places.string(p.Value)
+				places.end()
+			}
+		}
+	}
+	found := map[int64]bool{}
+	list, err := collect(ctx, r, qFindByExternal, scanContact, external.text())
+	if err != nil {
+		return nil, fmt.Errorf("find contacts by external ID: %w", err)
+	}
+	for _, p := range list {
+		found[p.ID] = true
+	}
+	owners, err := collect(ctx, r, qFindByAddress, scalar[int64], places.text())
+	if err != nil {
+		return nil, fmt.Errorf("find contacts by address: %w", err)
+	}
+	var more rowsJSON
+	for _, id := range owners {
+		if !found[id] {
+			found[id] = true
+			more.number(id)
+		}
+	}
+	if len(more.b) > 0 {
+		others, err := collect(ctx, r, qFindByID, scanContact, more.text())
+		if err != nil {
+			return nil, fmt.Errorf("read contacts: %w", err)
+		}
+		list = append(list, others...)
+	}
+	if err := withAddresses(ctx, r, list); err != nil {
+		return nil, err
+	}
+	people := make([]*contacts.Entry, len(list))
+	for i := range list {
+		people[i] = &contacts.Entry{Contact: list[i], Touched: c.Seen.Has(list[i].ID)}
+	}
+	return people, nil
+}
+
+// writePeople writes contacts and addresses that are new or changed.
+func (t tx) writePeople(ctx context.Context, a *application) error {
+	now := micros(t.s.now())
+	var fresh, changed, gone rowsJSON
+	var nChanged int
+	for _, d := range a.decisions {
+		switch d.Status {
+		case contacts.Created:
+			fresh.begin()
+			fresh.string(d.Who.UID)
+			person(&fresh, &d.Who.Contact)
+			fresh.end()
+		case contacts.Changed:
+			nChanged++
+			changed.begin()
+			changed.number(d.Who.ID)
+			person(&changed, &d.Who.Contact)
+			changed.number(micros(d.Before.UpdatedAt))
+			changed.end()
+			for _, x := range d.Gone {
+				gone.begin()
+				gone.string(x.Kind)
+				gone.string(x.Value)
+				gone.end()
+			}
+		case contacts.Unchanged, contacts.Duplicate, contacts.Refused:
+		}
+	}
+	if err := t.addContacts(ctx, a, &fresh, now); err != nil {
+		return err
+	}
+	if nChanged > 0 {
+		n, err := t.exec(ctx, qChangeContacts, changed.text(), now)
+		if err := exactly(nChanged, n, err); err != nil {
+			return fmt.Errorf("change contacts: %w", err)
+		}
+	}
+	if len(gone.b) > 0 {
+		if _, err := t.exec(ctx, qDropAddresses, gone.text()); err != nil {
+			return fmt.Errorf("take addresses away: %w", err)
+		}
+	}
+	return t.addAddresses(ctx, a.decisions)
+}
+
+func person(rows *rowsJSON, c *contacts.Contact) {
+	rows.string(c.ExternalID)
+	rows.string(c.Locale)
+	rows.string(c.Zone)
+	rows.raw(c.Attributes)
+}
+
+func (t tx) addContacts(ctx context.Context, a *application, fresh *rowsJSON, now int64) error {
+	if len(fresh.b) == 0 {
+		return nil
+	}
+	ids := map[string]int64{}
+	_, err := collect(ctx, t, qAddContacts, func(scan func(...any) error) (struct{}, error) {
+		var id int64
+		var uid string
+		err := scan(&id, &uid)
+		ids[uid] = id
+		return struct{}{}, err
+	}, fresh.text(), now)
+	if err != nil {
+		return fmt.Errorf("add contacts: %w", err)
+	}
+	for i, d := range a.decisions {
+		if d.Who != nil && d.Who.ID == 0 {
+			d.Who.ID = ids[d.Who.UID]
+		}
+		if d.Who != nil {
+			a.out.Outcomes[i].ID = d.Who.ID
+		}
+	}
+	return nil
+}
+
+func (t tx) addAddresses(ctx context.Context, decisions []contacts.Decision) error {
+	var rows rowsJSON
+	for _, d := range decisions {
+		list := d.Fresh
+		if d.Status == contacts.Created {
+			list = d.Who.Addresses
+		}
+		for _, x := range list {
+			rows.begin()
+			rows.number(d.Who.ID)
+			rows.string(x.Kind)
+			rows.string(x.Value)
+			rows.string(x.Display)
+			rows.string(x.Hash)
+			rows.number(int64(x.Position))
+			rows.end()
+		}
+	}
+	if len(rows.b) == 0 {
+		return nil
+	}
+	if _, err := t.exec(ctx, qAddAddresses, rows.text()); err != nil {
+		return fmt.Errorf("add addresses: %w", err)
+	}
+	return nil
+}
+
+// entries turns what rows say about permission into entries for the ledger,
+// and remembers the row of each.
+func (a *application) entries() (list []consent.Entry, from []int) {
+	for i, row := range a.chunk.Rows {
+		d := a.decisions[i]
+		if d.Who == nil || d.Status == contacts.Duplicate {
+			continue
+		}
+		for _, c := range row.Consents {
+			e := consent.Entry{
+				Contact: d.Who.ID, Driver: c.Driver, Kind: c.Kind, Topic: c.Topic, Basis: consent.Basis(c.Basis), At: c.At,
+				Resubscribe: a.chunk.Resubscribe, Source: c.Source, IP: c.IP, Actor: a.chunk.Actor, Salt: c.Salt,
+			}
+			if e.Basis == "" {
+				e.Basis = consent.ByConsent
+			}
+			switch c.State {
+			case "granted":
+				e.State = consent.Granted
+			case "pending":
+				e.State = consent.Requested
+			default:
+				e.State = consent.Withdrawn
+			}
+			if x, ok := d.Who.Primary(c.Kind); ok {
+				e.Address = x.Value
+			}
+			list = append(list, e)
+			from = append(from, i)
+		}
+	}
+	return list, from
+}
+
+func (t tx) writePermissions(ctx context.Context, a *application) error {
+	list, from := a.entries()
+	if len(list) == 0 {
+		return nil
+	}
+	outcomes, err := t.record(ctx, list)
+	if err != nil {
+		return err
+	}
+	a.told(list, from, outcomes)
+	return nil
+}
+
+// rehearsePermissions judges permissions without writing; people who are not
+// made yet have no answers.
+func (a *application) rehearsePermissions(ctx context.Context, s *Store, r runner) error {
+	list, from := a.entries()
+	if len(list) == 0 {
+		return nil
+	}
+	for i := range list {
+		if list[i].Contact == 0 {
+			list[i].Contact = -1 - int64(from[i]) // apart from everybody
+		}
+	}
+	j, err := judge(ctx, r, s.now(), list)
+	if err != nil {
+		return err
+	}
+	a.told(list, from, j.out)
+	return nil
+}
+
+// told counts what became of permissions.
+func (a *application) told(list []consent.Entry, from []int, outcomes []consent.Outcome) {
+	for i, o := range outcomes {
+		switch {
+		case o.Err != nil:
+			a.out.Consents["skipped"]++
+			out := &a.out.Outcomes[from[i]]
+			out.Skipped = append(out.Skipped, list[i].Driver+" "+list[i].Topic+": "+o.Err.Error())
+		case !o.Written:
+			a.out.Consents["unchanged"]++
+		default:
+			a.out.Consents[string(o.Answer)]++
+		}
+	}
+}
