@@ -92,7 +92,7 @@ func TestFileIsReadBackAndAppendedTo(t *testing.T) {
 			t.Errorf("second Close: %v", err)
 		}
 	}
-	text, err := os.ReadFile(file) //nolint:gosec // The test's own file.
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package smtpd
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -133,22 +132,24 @@ func (r reply) positive(stage Stage) bool {
 	return r.code/100 == 2
 }
 
-// format writes the reply with its CR LF, one line for each line of its text.
-func (r reply) format(enhanced bool) string {
+// append writes the reply with its CR LF, one line for each line of its text.
+func (r reply) append(out []byte, enhanced bool) []byte {
 	if r.raw != "" {
-		return r.raw
+		return append(out, r.raw...)
 	}
-	var b strings.Builder
-	lines := strings.Split(r.text, "\n")
-	for i, line := range lines {
-		sep := "-"
-		if i == len(lines)-1 {
-			sep = " "
+	for rest, more := r.text, true; more; {
+		var line string
+		line, rest, more = strings.Cut(rest, "\n")
+		out = strconv.AppendInt(out, int64(r.code), 10)
+		if more {
+			out = append(out, '-')
+		} else {
+			out = append(out, ' ')
 		}
 		if enhanced && r.enhanced != "" {
-			sep += r.enhanced + " "
+			out = append(append(out, r.enhanced...), ' ')
 		}
-		fmt.Fprintf(&b, "%d%s%s\r\n", r.code, sep, line)
+		out = append(append(out, line...), "\r\n"...)
 	}
-	return b.String()
+	return out
 }

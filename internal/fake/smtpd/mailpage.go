@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/jhillyerd/enmime/v2"
+	"github.com/jhillyerd/enmime/v2/mediatype"
 )
 
 // framePolicy is the second wall around a mail's HTML beside the frame's sandbox
@@ -20,6 +21,11 @@ import (
 const framePolicy = "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; " +
 	"style-src 'unsafe-inline'; font-src data:; base-uri 'none'; form-action 'none'; " +
 	"frame-ancestors 'self'; img-src 'self' data:"
+
+// maxMultiparts is how many multiparts of a mail are taken apart. An unfinished
+// multipart inside another doubles the MIME reader's work at every level, so that
+// thirty of them would keep it busy for an hour.
+const maxMultiparts = 12
 
 // header is one header field as the page shows it.
 type header struct{ Name, Value string }
@@ -69,16 +75,55 @@ func parse(m *Message) parsed {
 	if m.Source == nil {
 		return parsed{trouble: []string{"The body was not kept."}}
 	}
-	reader := enmime.NewParser(enmime.DisableTextConversion(true), enmime.MaxStoredPartErrors(10))
+	types := &typeReader{}
+	reader := enmime.NewParser(
+		enmime.DisableTextConversion(true), enmime.MaxStoredPartErrors(10), enmime.SetCustomParseMediaType(types.read),
+	)
 	env, err := reader.ReadEnvelope(bytes.NewReader(m.Source))
 	if err != nil {
 		return parsed{trouble: []string{"The mail cannot be taken apart: " + err.Error()}}
 	}
 	p := parsed{html: env.HTML, text: env.Text, parts: slices.Concat(env.Inlines, env.Attachments, env.OtherParts)}
 	for _, e := range env.Errors {
+		if e.Name == enmime.ErrorPlainTextFromHTML {
+			continue // a mail without plain text is no trouble here, its tab says so
+		}
 		p.trouble = append(p.trouble, e.Name+": "+e.Detail)
 	}
+	if types.left {
+		p.trouble = append(p.trouble, fmt.Sprintf("The mail has more than %d multiparts; the rest was not taken apart.", maxMultiparts))
+	}
 	return p
+}
+
+// typeReader reads media types for the MIME reader and bounds its work.
+type typeReader struct {
+	root, last string
+	seen       int
+	left       bool // some multipart was left closed
+}
+
+// read lets the first maxMultiparts multiparts through and makes any further one
+// an opaque part. A type is read twice for one part, which counts once: two parts
+// inside one another cannot have the same boundary. The type of the root is read
+// again at the end and always passes.
+func (t *typeReader) read(text string) (kind string, params map[string]string, invalid []string, err error) {
+	kind, params, invalid, err = mediatype.Parse(text)
+	if !strings.HasPrefix(strings.ToLower(kind), "multipart/") || text == t.root {
+		return kind, params, invalid, err
+	}
+	if t.root == "" {
+		t.root = text
+	}
+	if text != t.last {
+		t.last = text
+		t.seen++
+	}
+	if t.seen > maxMultiparts {
+		t.left = true
+		return "application/octet-stream", map[string]string{}, nil, nil
+	}
+	return kind, params, invalid, err
 }
 
 func (c *catcher) mailPage(w http.ResponseWriter, r *http.Request) {

@@ -240,3 +240,20 @@ func TestPagesSayWhatIsNotThere(t *testing.T) {
 		}
 	}
 }
+
+func TestNestedMultipartsAreBounded(t *testing.T) {
+	nest := func(depth int) string {
+		var b strings.Builder
+		for i := range depth {
+			fmt.Fprintf(&b, "Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", i, i)
+		}
+		return b.String() + "Content-Type: text/plain\r\n\r\nthe bottom\r\n"
+	}
+	web := catcherWith(t, smtpd.Options{}, nest(10), nest(5_000))
+	if _, text := get(t, web, "/m/1?view=text"); !strings.Contains(text, "the bottom") {
+		t.Errorf("10 levels:\n%s", text)
+	}
+	if _, text := get(t, web, "/m/2?view=text"); !strings.Contains(text, "more than 12 multiparts") {
+		t.Errorf("5,000 levels:\n%s", text)
+	}
+}

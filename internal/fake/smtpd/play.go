@@ -21,7 +21,7 @@ func (s *session) play(ctx context.Context, step Step, r reply, do effect) (bool
 		if do != nil {
 			do(journal.Accepted, r)
 		}
-		s.c.out = append(s.c.out, r.format(s.enhanced())...)
+		s.c.out = r.append(s.c.out, s.enhanced())
 		return true, nil
 	}
 	a := s.srv.opts.Script(step)
@@ -72,26 +72,27 @@ func (s *session) vanish(ctx context.Context, how ending, step Step) error {
 	if err := s.c.flush(); err != nil {
 		return err
 	}
-	switch {
-	case how == stalled:
+	switch how {
+	case stalled:
 		_ = s.wait(ctx, s.srv.opts.Idle) // the session ends either way
-	case how == resetNow:
+	case resetNow:
 		if tcp, ok := s.raw.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0) // without it the end is only less abrupt
 			_ = tcp.Close()
 		}
+	default: // the caller closes the connection
 	}
 	return errEnd
 }
 
 // answer gathers a reply, or lets it drip.
 func (s *session) answer(ctx context.Context, r reply, drip time.Duration) error {
-	text := r.format(s.enhanced())
 	if drip <= 0 {
-		s.c.out = append(s.c.out, text...)
+		s.c.out = r.append(s.c.out, s.enhanced())
 		return nil
 	}
-	for i := range len(text) {
+	text := r.append(nil, s.enhanced())
+	for i := range text {
 		if err := s.wait(ctx, drip); err != nil {
 			return err
 		}

@@ -130,7 +130,7 @@ func (s *session) command(ctx context.Context, line []byte) error {
 
 // say gathers an answer that no script has a part in.
 func (s *session) say(code int, enhanced, text string) error {
-	s.c.out = append(s.c.out, reply{code: code, enhanced: enhanced, text: text}.format(s.enhanced())...)
+	s.c.out = reply{code: code, enhanced: enhanced, text: text}.append(s.c.out, s.enhanced())
 	return nil
 }
 
