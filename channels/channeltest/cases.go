@@ -61,7 +61,7 @@ func without(t *testing.T, given map[string]json.RawMessage, name string) json.R
 // faithful: what was given is what the provider got, once, with a receipt.
 func faithful(t *testing.T, e *exam) {
 	ch := e.open(t)
-	m := e.message("0198c5a0-faithful", awkward)
+	m := e.message("0198c5a0-faithful", awkward())
 	receipt, err := e.send(t.Context(), t, ch, m)
 	if err != nil {
 		t.Fatalf("Send: %v", err)
@@ -231,7 +231,7 @@ func refusal(t *testing.T, e *exam) {
 // secrets: no error and no log line holds one, whatever the provider does.
 func secrets(t *testing.T, e *exam) {
 	ch := e.open(t)
-	for mood := Accept; mood < Stall; mood++ {
+	for mood := range Stall {
 		if _, ok := e.Cannot[mood]; ok {
 			continue
 		}

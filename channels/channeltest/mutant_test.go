@@ -92,7 +92,7 @@ func mutants() map[string]func(context.Context, channels.Channel, channels.Messa
 			return r, err
 		},
 		"keeps_secrets/in_logs": func(c ctx, in ch, m msg) (rec, error) {
-			slog.DebugContext(c, "sending", "token", "canary-token")
+			slog.DebugContext(c, "sending", slog.String("token", "canary-token"))
 			return in.Send(c, m)
 		},
 		"works_side_by_side/loses_some": func(c ctx, in ch, m msg) (rec, error) {

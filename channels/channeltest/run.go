@@ -20,11 +20,13 @@ const patience = 20 * time.Second
 // awkward holds what breaks careless encoders: several scripts, combining
 // marks, right-to-left, joined emoji, mark-up, a dot and "From" at the start
 // of a line, trailing blanks, a tab, and lines far over 998 octets.
-var awkward = "Grüße, Łukasz & Zoë <b>„naïve“</b> \"quoted\" 100 % = done\n" +
-	".\n..two dots\nFrom here on: 日本語 العربية עברית हिन्दी e\u0301\n" +
-	"👩🏽\u200d🚀 🏳️\u200d🌈 \U0001F600 trailing blanks  \n\ta tab\n" +
-	strings.Repeat("long ", 400) + "\n" + strings.Repeat("x", 1500) + "\n" +
-	strings.Repeat("日本語", 400) + "\nend"
+func awkward() string {
+	return "Grüße, Łukasz & Zoë <b>„naïve“</b> \"quoted\" 100 % = done\n" +
+		".\n..two dots\nFrom here on: 日本語 العربية עברית हिन्दी e\u0301\n" +
+		"👩🏽\u200d🚀 🏳️\u200d🌈 \U0001F600 trailing blanks  \n\ta tab\n" +
+		strings.Repeat("long ", 400) + "\n" + strings.Repeat("x", 1500) + "\n" +
+		strings.Repeat("日本語", 400) + "\nend"
+}
 
 // Run sits the examination. bring is called once a case with that case's own
 // test, so that what it starts is stopped with the case.

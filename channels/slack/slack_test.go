@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -37,9 +38,7 @@ func start(t *testing.T, o fake.Options) *fake.Server {
 func settings(t *testing.T, api string, more map[string]any) json.RawMessage {
 	t.Helper()
 	all := map[string]any{"token": token, "api_url": api}
-	for k, v := range more {
-		all[k] = v
-	}
+	maps.Copy(all, more)
 	raw, err := json.Marshal(all)
 	if err != nil {
 		t.Fatal(err)

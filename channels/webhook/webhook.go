@@ -103,6 +103,7 @@ func (c *channel) Send(ctx context.Context, m channels.Message) (channels.Receip
 		}
 		return channels.Receipt{}, lost(err, trip.Left())
 	}
+	defer func() { _ = res.Body.Close() }()
 	drain(res.Body, cancel)
 	if err := judge(res, c.now()); err != nil {
 		return channels.Receipt{}, err
@@ -120,11 +121,10 @@ const patience = 2 * time.Second
 // drain reads what is left of an answer, so that its connection can serve
 // again. The status has decided already: a body that is slow, endless or cut
 // off changes nothing, it only costs the connection.
-func drain(body io.ReadCloser, cancel context.CancelFunc) {
+func drain(body io.Reader, cancel context.CancelFunc) {
 	timer := time.AfterFunc(patience, cancel)
 	defer timer.Stop()
 	_, _ = io.Copy(io.Discard, body)
-	_ = body.Close()
 }
 
 func (c *channel) request(ctx context.Context, key string, body []byte) (*http.Request, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,9 +22,7 @@ const secretText = "whsec_Y2FuYXJ5LXdlYmhvb2stc2lnbmluZy1rZXk="
 func settings(t *testing.T, url string, more map[string]any) json.RawMessage {
 	t.Helper()
 	all := map[string]any{"url": url, "secret": secretText}
-	for k, v := range more {
-		all[k] = v
-	}
+	maps.Copy(all, more)
 	raw, err := json.Marshal(all)
 	if err != nil {
 		t.Fatal(err)

@@ -16,10 +16,9 @@ import (
 )
 
 // local is a client that may call the test's own servers.
-func local(t *testing.T, o Options) *Client {
+func local(t *testing.T) *Client {
 	t.Helper()
-	o.Private = append(o.Private, "127.0.0.0/8", "::1")
-	c, err := New(o)
+	c, err := New(Options{Private: []string{"127.0.0.0/8", "::1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +61,7 @@ func TestConnectionsAreKeptAndRedirectsAreNotFollowed(t *testing.T) {
 	}
 	s.Start()
 	defer s.Close()
-	c := local(t, Options{})
+	c := local(t)
 	for range 3 {
 		status, err := post(t.Context(), t, c, s.URL, "x")
 		if err != nil || status != http.StatusFound {
@@ -82,7 +81,7 @@ func TestAnswersAreBounded(t *testing.T) {
 		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, strings.Repeat("x", c.size))
 		})
-		if _, err := post(t.Context(), t, local(t, Options{}), s.URL, "x"); !errors.Is(err, c.want) {
+		if _, err := post(t.Context(), t, local(t), s.URL, "x"); !errors.Is(err, c.want) {
 			t.Errorf("%d octets: error %v, want %v", c.size, err, c.want)
 		}
 	}
@@ -99,7 +98,7 @@ func TestRefusalLetsNothingOut(t *testing.T) {
 			s.Start()
 		}
 		defer s.Close()
-		c := local(t, Options{})
+		c := local(t)
 		if scheme == "https" {
 			c.transport.DialTLSContext = trusting(c, s)
 		}
@@ -156,7 +155,7 @@ func TestDepartIsAskedAfterTheHandshakeInTheCallersTime(t *testing.T) {
 			return ctx.Err()
 		}
 	})
-	if _, err := post(ctx, t, local(t, Options{}), s.URL, "x"); err != nil {
+	if _, err := post(ctx, t, local(t), s.URL, "x"); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -187,7 +186,7 @@ func TestLeftTellsBeforeFromAfter(t *testing.T) {
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		ctx, trip := Watch(ctx, nil)
-		_, err := post(ctx, t, local(t, Options{}), c.url, "x")
+		_, err := post(ctx, t, local(t), c.url, "x")
 		cancel()
 		if err == nil || trip.Left() != c.left {
 			t.Errorf("%s: error %v, left %v, want left %v", name, err, trip.Left(), c.left)
@@ -198,7 +197,7 @@ func TestLeftTellsBeforeFromAfter(t *testing.T) {
 func TestKeptConnectionThatDiedIsReplacedWithoutAskingTwice(t *testing.T) {
 	var n atomic.Int32
 	s := serve(t, func(http.ResponseWriter, *http.Request) { n.Add(1) })
-	c := local(t, Options{})
+	c := local(t)
 	if _, err := post(t.Context(), t, c, s.URL, "x"); err != nil {
 		t.Fatal(err)
 	}
@@ -227,11 +226,11 @@ func TestErrorsShowNothingOfTheURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	target := "http://user:canary-1@" + u.Host + "/services/canary-2?key=canary-3#canary-4"
-	_, err = post(t.Context(), t, local(t, Options{}), target, "canary-5")
+	_, err = post(t.Context(), t, local(t), target, "canary-5")
 	if err == nil || strings.Contains(err.Error(), "canary") || !strings.Contains(err.Error(), u.Host) {
 		t.Errorf("error %v must name the host and nothing else of the URL", err)
 	}
-	err = local(t, Options{}).Reach(t.Context(), target)
+	err = local(t).Reach(t.Context(), target)
 	if err == nil || strings.Contains(err.Error(), "canary") || !strings.Contains(err.Error(), u.Host) {
 		t.Errorf("error %v must name the host and nothing else of the URL", err)
 	}
@@ -239,7 +238,7 @@ func TestErrorsShowNothingOfTheURL(t *testing.T) {
 
 func TestClosedClientCallsNobody(t *testing.T) {
 	s := serve(t, func(http.ResponseWriter, *http.Request) {})
-	c := local(t, Options{})
+	c := local(t)
 	for range 2 {
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
@@ -256,10 +255,10 @@ func TestClosedClientCallsNobody(t *testing.T) {
 func TestProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	s := serve(t, func(http.ResponseWriter, *http.Request) {})
-	if local(t, Options{}).transport.Proxy != nil {
+	if local(t).transport.Proxy != nil {
 		t.Error("a proxy is configured")
 	}
-	if _, err := post(t.Context(), t, local(t, Options{}), s.URL, "x"); err != nil {
+	if _, err := post(t.Context(), t, local(t), s.URL, "x"); err != nil {
 		t.Error(err)
 	}
 }
