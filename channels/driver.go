@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"time"
 )
 
 // Driver is the code of a kind of channel, described as data: every other
@@ -26,9 +27,10 @@ type Driver struct {
 // Env is what the house lends a channel: everything else a driver needs is in
 // its settings.
 type Env struct {
-	Name    string   // the channel's configured name
-	ReplyTo string   // the channel's reply address, when configured
-	Private []string // internal hosts or networks the configuration allows to reach
+	Name    string           // the channel's configured name
+	ReplyTo string           // the channel's reply address, when configured
+	Private []string         // internal hosts or networks the configuration allows to reach
+	Now     func() time.Time // the clock; nil: time.Now
 }
 
 // Traits is how a driver likes to be driven.
@@ -91,6 +93,9 @@ func Define[S any](d Driver, open func(ctx context.Context, env Env, settings S)
 // Open starts a channel of this driver from its raw settings. The error, if
 // it is about the settings, is a sentence for people.
 func (d Driver) Open(ctx context.Context, env Env, raw json.RawMessage) (Channel, error) {
+	if env.Now == nil {
+		env.Now = time.Now
+	}
 	ch, err := d.open(ctx, env, raw)
 	if err != nil {
 		return nil, fmt.Errorf("open channel %s: %w", env.Name, err)

@@ -26,7 +26,7 @@ var Driver = channels.Define(channels.Driver{
 	Files:  true,
 	Traits: channels.Traits{Concurrency: defaultConnections},
 }, func(_ context.Context, env channels.Env, s Settings) (channels.Channel, error) {
-	return open(env, s, time.Now)
+	return open(env, s, env.Now)
 })
 
 // open starts a channel. Nothing is dialled before the first letter.

@@ -34,7 +34,7 @@ var Driver = channels.Define(channels.Driver{
 	}},
 	Traits: channels.Traits{Concurrency: concurrency},
 }, func(_ context.Context, env channels.Env, s Settings) (channels.Channel, error) {
-	return open(env, s, time.Now)
+	return open(env, s, env.Now)
 })
 
 const maxAddress = 200

@@ -1,9 +1,8 @@
-// Package secret holds credentials that cannot be printed by accident. It
-// stores nothing and knows no format but text.
 package secret
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 )
@@ -13,17 +12,23 @@ const hidden = "[secret]"
 
 // String is a text that will not talk: fmt, slog, JSON and YAML all show
 // "[secret]". Only Reveal gives it out, so the few places that use it can be
-// found by that word.
-type String struct{ text string }
+// found by that word. The text is behind a pointer, since fmt does not ask
+// unexported fields of other structs how they want to be shown.
+type String struct{ text *string }
 
 // New wraps a text.
-func New(text string) String { return String{text} }
+func New(text string) String { return String{&text} }
 
 // Reveal returns the text itself, for handing it to whom it is meant for.
-func (s String) Reveal() string { return s.text }
+func (s String) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
 
 // Empty says whether there is no secret.
-func (s String) Empty() bool { return s.text == "" }
+func (s String) Empty() bool { return s.Reveal() == "" }
 
 // String hides the text.
 func (s String) String() string { return hidden }
@@ -41,4 +46,11 @@ func (s String) MarshalJSON() ([]byte, error) { return json.Marshal(hidden) }
 func (s String) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // UnmarshalJSON takes the text in.
-func (s *String) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, &s.text) }
+func (s *String) UnmarshalJSON(b []byte) error {
+	var text string
+	if err := json.Unmarshal(b, &text); err != nil {
+		return errors.New("a secret must be text") // without showing what it was
+	}
+	*s = New(text)
+	return nil
+}

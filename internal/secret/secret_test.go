@@ -13,6 +13,7 @@ func TestSecretNeverTalks(t *testing.T) {
 	const canary = "canary-4711"
 	s := New(canary)
 	box := struct{ Token String }{s}
+	closed := struct{ token String }{s}
 	var log bytes.Buffer
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "token", s, "box", box)
 	blob, err := json.Marshal(box)
@@ -23,6 +24,7 @@ func TestSecretNeverTalks(t *testing.T) {
 	all := []string{
 		fmt.Sprintf("%v %s %q %#v %x %d", s, s, s, s, s, s),
 		fmt.Sprintf("%v %+v %#v", box, box, &box),
+		fmt.Sprintf("%v %+v %#v", closed, closed, &closed),
 		s.String(), string(blob), string(text), log.String(),
 	}
 	for _, got := range all {

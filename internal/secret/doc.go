@@ -1,0 +1,3 @@
+// Package secret holds credentials that cannot be printed by accident. It
+// stores nothing and knows no format but text.
+package secret
