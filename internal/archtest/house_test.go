@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -25,14 +26,27 @@ type source struct {
 	room   string // its folder, "." for the root
 	test   bool
 	lines  int
-	text   string
 	tree   *ast.File
 	places *token.FileSet
 }
 
-// read parses every Go file of the module, whatever its build tags.
+// house is read once for all tests.
+var house = sync.OnceValues(parse)
+
 func read(t *testing.T) []source {
 	t.Helper()
+	all, err := house()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 50 {
+		t.Fatalf("only %d files found", len(all))
+	}
+	return all
+}
+
+// parse parses every Go file of the module, whatever its build tags.
+func parse() ([]source, error) {
 	var out []source
 	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -51,13 +65,7 @@ func read(t *testing.T) []source {
 		out = append(out, s)
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(out) < 50 {
-		t.Fatalf("only %d files found", len(out))
-	}
-	return out
+	return out, err
 }
 
 func readOne(file string) (source, error) {
@@ -70,7 +78,7 @@ func readOne(file string) (source, error) {
 		return source{}, err
 	}
 	s := source{
-		name: filepath.ToSlash(rel), text: string(text), places: token.NewFileSet(),
+		name: filepath.ToSlash(rel), places: token.NewFileSet(),
 		lines: strings.Count(string(text), "\n"), test: strings.HasSuffix(file, "_test.go"),
 	}
 	s.room = path.Dir(s.name)
