@@ -86,6 +86,9 @@ func readOne(file string) (source, error) {
 	return s, err
 }
 
+// exam says whether only tests need the file.
+func (s source) exam() bool { return s.test || rooms[s.room].exam }
+
 func (s source) line(n ast.Node) string { return s.places.Position(n.Pos()).String() }
 
 func (s source) imports() map[string]ast.Node {
@@ -128,7 +131,7 @@ func TestFloors(t *testing.T) {
 // gets a line in the table and in docs/adr.
 func TestKeepers(t *testing.T) {
 	for _, s := range read(t) {
-		if s.test {
+		if s.exam() {
 			continue
 		}
 		for p, at := range s.imports() {
@@ -166,7 +169,7 @@ func keeps(who, room string) bool {
 // channel is one folder and one line.
 func TestDriverNames(t *testing.T) {
 	for _, s := range read(t) {
-		if s.test {
+		if s.exam() {
 			continue
 		}
 		ast.Inspect(s.tree, func(n ast.Node) bool {
@@ -190,7 +193,7 @@ func TestDriverNames(t *testing.T) {
 // TestWorld: clock, environment and network are handed in.
 func TestWorld(t *testing.T) {
 	for _, s := range read(t) {
-		if s.test || slices.Contains(outside, s.room) {
+		if s.exam() || slices.Contains(outside, s.room) {
 			continue
 		}
 		floor := rooms[s.room].floor
@@ -240,7 +243,7 @@ func TestDoc(t *testing.T) {
 func TestFileLength(t *testing.T) {
 	for _, s := range read(t) {
 		most := maxLines
-		if s.test {
+		if s.exam() {
 			most = maxTestLines
 		}
 		if s.lines > most && !ast.IsGenerated(s.tree) {
