@@ -95,9 +95,9 @@ func (n Notice) Wants(event string) bool {
 	return len(n.Events) == 0 || slices.Contains(n.Events, event)
 }
 
-// Env is what the house lends the channel when it is opened.
-func (c Channel) Env() channels.Env {
-	return channels.Env{Name: c.Name, ReplyTo: c.ReplyTo, Private: c.Private}
+// Env is what the house lends the channel when it is opened; now is the clock.
+func (c Channel) Env(now func() time.Time) channels.Env {
+	return channels.Env{Name: c.Name, ReplyTo: c.ReplyTo, Private: c.Private, Now: now}
 }
 
 // Workers is how many messages may be on their way at once, by the setting or
