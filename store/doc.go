@@ -10,6 +10,7 @@
 // A word in double braces inside a statement is spelt per engine:
 //
 //	{{id}}          an integer primary key that counts by itself
+//	{{ever id}}     such a key whose numbers are never given out twice
 //	{{json}}        the type of a JSON column
 //	{{json $1}}     a parameter that becomes JSON
 //	{{text c.x}}    a JSON column as text

@@ -19,6 +19,7 @@ var sqliteDialect = dialect{
 	name: "sqlite",
 	words: map[string]string{
 		"id":      "INTEGER PRIMARY KEY",
+		"ever $":  "INTEGER PRIMARY KEY AUTOINCREMENT",
 		"json":    "BLOB",
 		"json $":  "jsonb($)",
 		"text $":  "json($)",

@@ -6,8 +6,10 @@ CREATE TABLE meta (
   value TEXT NOT NULL
 );
 
+-- A number is never given out again: the ledger and deliveries keep those of
+-- people who were erased.
 CREATE TABLE contacts (
-  id {{id}},
+  id {{ever id}},
   uid TEXT NOT NULL UNIQUE,
   external_id TEXT UNIQUE,
   locale TEXT NOT NULL DEFAULT '',

@@ -1,0 +1,200 @@
+package consent
+
+import (
+	"errors"
+	"time"
+)
+
+// State is what one entry of the ledger says.
+type State string
+
+// The states of an entry. Requested waits for a confirmation; Granted and
+// Confirmed (double opt-in) permit; Withdrawn and Objected forbid; Expired and
+// Erased take back whatever stood.
+const (
+	Requested State = "requested"
+	Granted   State = "granted"
+	Confirmed State = "confirmed"
+	Withdrawn State = "withdrawn"
+	Objected  State = "objected"
+	Expired   State = "expired"
+	Erased    State = "erased"
+)
+
+// Answer is the current answer of a person for a driver and topic.
+type Answer string
+
+// The answers. None is what stands before anybody was asked.
+const (
+	None Answer = ""
+	Yes  Answer = "granted"
+	Wait Answer = "pending"
+	No   Answer = "withdrawn"
+)
+
+// Answer is what a state means once it stands.
+func (s State) Answer() Answer {
+	switch s {
+	case Requested:
+		return Wait
+	case Granted, Confirmed:
+		return Yes
+	case Withdrawn, Objected:
+		return No
+	case Expired, Erased:
+		return None
+	}
+	return None
+}
+
+// Valid says whether the state is one of the known ones.
+func (s State) Valid() bool {
+	switch s {
+	case Requested, Granted, Confirmed, Withdrawn, Objected, Expired, Erased:
+		return true
+	}
+	return false
+}
+
+// Basis is the ground in law on which somebody is written to (GDPR article 6;
+// SoftOptIn is ePrivacy directive article 13(2)).
+type Basis string
+
+// The bases.
+const (
+	ByConsent          Basis = "consent"
+	ByContract         Basis = "contract"
+	BySoftOptIn        Basis = "soft_opt_in"
+	ByLegitimateIntent Basis = "legitimate_interest"
+	ByLegalDuty        Basis = "legal_duty"
+)
+
+// Bases lists the bases as people write them.
+func Bases() []string {
+	return []string{string(ByConsent), string(ByContract), string(BySoftOptIn), string(ByLegitimateIntent), string(ByLegalDuty)}
+}
+
+// Valid says whether the basis is one of the known ones.
+func (b Basis) Valid() bool {
+	switch b {
+	case ByConsent, ByContract, BySoftOptIn, ByLegitimateIntent, ByLegalDuty:
+		return true
+	}
+	return false
+}
+
+// Entry is a line that somebody wants in the ledger.
+type Entry struct {
+	Contact int64  // the contact's number
+	Driver  string // "how": the driver's name
+	Kind    string // the kind of address that driver reaches
+	Topic   string // "what about": the topic's name
+	State   State
+	Basis   Basis     // empty: consent
+	At      time.Time // when the person said so; zero: when it is recorded
+	// Resubscribe lets a newer "yes" overturn a "no". Only an act of the
+	// person sets it.
+	Resubscribe bool
+
+	Address string // canonical; empty: the contact's primary one of Kind
+	Source  string // where and how, "shop sign-up form v3"; nobody is granted without
+	Wording string // reference to the text the person saw
+	IP      string
+	Agent   string
+	Actor   string // who wrote it down
+	Salt    []byte // 16 random octets, the key of the commitment
+}
+
+// Current is the answer that stands, and the entry that made it.
+type Current struct {
+	Contact int64     `json:"-"`
+	Driver  string    `json:"driver"`
+	Topic   string    `json:"topic"`
+	Answer  Answer    `json:"answer"`
+	State   State     `json:"state"`
+	Basis   Basis     `json:"basis"`
+	Address string    `json:"address"`
+	At      time.Time `json:"at"`    // the newest act of the person so far
+	Entry   int64     `json:"entry"` // the line that made it
+}
+
+// Outcome is what became of an entry.
+type Outcome struct {
+	Entry   int64 // the new line; 0: nothing was written
+	Written bool
+	Answer  Answer // afterwards
+	Err     error  // ErrWithdrawn, ErrNoSource, ErrNoAddress, or nil
+}
+
+// Why an entry was not taken. Each is a sentence that can follow a name.
+var (
+	ErrWithdrawn = errors.New("the person has withdrawn or objected; only a newer consent with --resubscribe overturns that")
+	ErrNoSource  = errors.New("nobody becomes granted without a source (--source, consent_source)")
+	ErrNoAddress = errors.New("there is no address of that kind")
+)
+
+// Next decides what an entry does to the answer that stands: it returns the
+// answer afterwards and whether there is something to write. A "no" is always
+// heard, however old. A "yes" never overturns a "no" unless it is newer and
+// resubscribes, and an older "yes" never replaces a newer one. Nothing is
+// written when nothing would change.
+func Next(cur Current, e Entry) (next Current, changes bool, err error) {
+	next = cur
+	next.State, next.Answer, next.Basis = e.State, e.State.Answer(), e.Basis
+	if e.Address != "" {
+		next.Address = e.Address
+	}
+	if e.At.After(cur.At) {
+		next.At = e.At
+	}
+	switch e.State {
+	case Requested, Granted, Confirmed:
+		return yes(cur, next, e)
+	case Withdrawn, Objected:
+		changes = cur.Answer != No || (cur.State == Withdrawn && e.State == Objected)
+	case Expired:
+		changes = cur.Answer == Yes || cur.Answer == Wait
+	case Erased:
+		changes = cur.State != Erased
+	}
+	if !changes {
+		return cur, false, nil
+	}
+	return next, true, nil
+}
+
+func yes(cur, next Current, e Entry) (Current, bool, error) {
+	if e.State != Requested && e.Source == "" {
+		return cur, false, ErrNoSource
+	}
+	if e.Address == "" {
+		return cur, false, ErrNoAddress
+	}
+	if cur.Answer == No && (!e.Resubscribe || !e.At.After(cur.At)) {
+		return cur, false, ErrWithdrawn
+	}
+	if cur.Answer == None || cur.Answer == No {
+		return next, true, nil
+	}
+	if e.At.Before(cur.At) {
+		return cur, false, nil
+	}
+	if e.Address != cur.Address {
+		return next, true, nil
+	}
+	switch e.State {
+	case Granted:
+		return keep(cur, next, cur.Answer == Wait || e.Basis != cur.Basis)
+	case Confirmed:
+		return keep(cur, next, cur.State != Confirmed)
+	default:
+		return cur, false, nil // a request for what is pending or granted already
+	}
+}
+
+func keep(cur, next Current, changes bool) (Current, bool, error) {
+	if !changes {
+		return cur, false, nil
+	}
+	return next, true, nil
+}

@@ -1,0 +1,152 @@
+package consent
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Line is one line of the ledger: numbers, times and states, nothing that
+// points at a person but the number.
+type Line struct {
+	ID         int64
+	Contact    int64
+	Driver     string
+	TopicID    int64
+	Topic      string
+	State      State
+	Basis      Basis
+	At         time.Time
+	RecordedAt time.Time
+	Commitment string // see Commit
+}
+
+// Record is a line with its evidence, as long as that was not erased.
+type Record struct {
+	Line
+	Salt     string // base64; empty: erased
+	Evidence string // JSON of Evidence, exactly as committed to
+}
+
+// Evidence is what proves an entry. It is stored as JSON beside the line.
+type Evidence struct {
+	Address string `json:"address,omitempty"`
+	Source  string `json:"source,omitempty"`
+	Wording string `json:"wording,omitempty"`
+	IP      string `json:"ip,omitempty"`
+	Agent   string `json:"agent,omitempty"`
+	Actor   string `json:"actor,omitempty"`
+}
+
+// Proof reads the evidence of a record; ok is false when it was erased.
+func (r Record) Proof() (ev Evidence, ok bool) {
+	if r.Salt == "" {
+		return ev, false
+	}
+	return ev, json.Unmarshal([]byte(r.Evidence), &ev) == nil
+}
+
+// Draft makes the line, and the evidence and salt that go with it, of an entry
+// for the topic of that number. Only the line's own number is still missing.
+func Draft(e Entry, topic int64, recorded time.Time) (Record, error) {
+	text, err := json.Marshal(Evidence{Address: e.Address, Source: e.Source, Wording: e.Wording, IP: e.IP, Agent: e.Agent, Actor: e.Actor})
+	if err != nil {
+		return Record{}, fmt.Errorf("write evidence: %w", err)
+	}
+	r := Record{
+		Line: Line{
+			Contact: e.Contact, Driver: e.Driver, TopicID: topic, Topic: e.Topic, State: e.State, Basis: e.Basis,
+			At: e.At, RecordedAt: recorded,
+		},
+		Salt: base64.StdEncoding.EncodeToString(e.Salt), Evidence: string(text),
+	}
+	r.Commitment = Commit(r)
+	return r, nil
+}
+
+// Commit is the keyed hash (HMAC-SHA-256, base64url) of a line's own fields
+// and its evidence under the salt of the entry. With the salt gone it says
+// nothing about the evidence any more.
+func Commit(r Record) string {
+	key, err := base64.StdEncoding.DecodeString(r.Salt)
+	if err != nil {
+		key = []byte(r.Salt) // a salt somebody changed must not match
+	}
+	h := hmac.New(sha256.New, key)
+	h.Write(r.fields(nil))
+	h.Write([]byte(r.Evidence))
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}
+
+// fields appends what a line says, less its own number and commitment.
+func (l Line) fields(b []byte) []byte {
+	b = strconv.AppendInt(b, l.Contact, 10)
+	b = strconv.AppendQuote(append(b, ' '), l.Driver)
+	b = strconv.AppendInt(append(b, ' '), l.TopicID, 10)
+	b = strconv.AppendQuote(append(b, ' '), string(l.State))
+	b = strconv.AppendQuote(append(b, ' '), string(l.Basis))
+	b = strconv.AppendInt(append(b, ' '), l.At.UnixMicro(), 10)
+	b = strconv.AppendInt(append(b, ' '), l.RecordedAt.UnixMicro(), 10)
+	return append(b, '\n')
+}
+
+// Seal vouches for all lines up to a number, and for the seals before it.
+type Seal struct {
+	UpTo int64
+	Hash string // hex SHA-256
+	At   time.Time
+}
+
+// Chain makes the seal over the lines that follow the seal before; the first
+// seal follows the zero Seal. Lines must come in the order of their numbers.
+func Chain(before Seal, lines []Line, at time.Time) Seal {
+	s := Seal{At: at, UpTo: before.UpTo}
+	h := sha256.New()
+	fmt.Fprintf(h, "%d %s\n", before.UpTo, before.Hash)
+	var b []byte
+	for _, l := range lines {
+		b = strconv.AppendInt(b[:0], l.ID, 10)
+		b = append(b, ' ')
+		b = append(b, l.Commitment...)
+		b = append(b, ' ')
+		h.Write(l.fields(b))
+		s.UpTo = l.ID
+	}
+	fmt.Fprintf(h, "%d lines up to %d at %d\n", len(lines), s.UpTo, at.UnixMicro())
+	s.Hash = fmt.Sprintf("%x", h.Sum(nil))
+	return s
+}
+
+// Fold derives the answers that stand from lines of one contact in the order
+// of their numbers. Only lines that changed something are in the ledger, so
+// the last one of a driver and topic decides. Addresses come from evidence.
+func Fold(records []Record) []Current {
+	var out []Current
+	at := map[[2]string]int{}
+	for _, r := range records {
+		key := [2]string{r.Driver, r.Topic}
+		i, known := at[key]
+		if !known {
+			i = len(out)
+			at[key] = i
+			out = append(out, Current{Contact: r.Contact, Driver: r.Driver, Topic: r.Topic})
+		}
+		c := &out[i]
+		c.State, c.Answer, c.Basis, c.Entry = r.State, r.State.Answer(), r.Basis, r.ID
+		if r.At.After(c.At) {
+			c.At = r.At
+		}
+		if c.Answer == None { // nothing stands any more: the next entry begins afresh
+			c.Address, c.At = "", time.Time{}
+			continue
+		}
+		if ev, ok := r.Proof(); ok && ev.Address != "" {
+			c.Address = ev.Address
+		}
+	}
+	return out
+}

@@ -1,0 +1,572 @@
+package contacts
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rapport"
+)
+
+// Source is a file to import. Open is called twice: once to learn how the file
+// is written, once to read it.
+type Source struct {
+	Name string
+	Open func() (io.ReadCloser, error)
+}
+
+// Grant names a permission.
+type Grant struct {
+	Driver string `json:"driver"`
+	Topic  string `json:"topic"`
+}
+
+// ParseGrant reads "driver:topic".
+func ParseGrant(text string) (Grant, error) {
+	driver, topic, ok := strings.Cut(text, ":")
+	if !ok || driver == "" || topic == "" {
+		return Grant{}, rapport.Invalidf("grant", "%q is not DRIVER:TOPIC", text)
+	}
+	return Grant{driver, topic}, nil
+}
+
+// ImportOptions says how to read a file. What belongs to its meaning makes it
+// another import when it changes.
+type ImportOptions struct {
+	Form        Form              // what is empty is guessed
+	Map         map[string]string // header → column; "-" leaves a column out
+	Types       map[string]Type   // attributes to declare
+	Grants      []Grant           // for every row that has the address
+	Basis       string            // of all consents in the file; empty: consent
+	Source      string            // where all consents come from, if the file does not say
+	Resubscribe bool              // a newer consent_at overturns a withdrawal
+	ClearEmpty  bool              // an empty cell clears an attribute, locale or time zone
+
+	DryRun   bool
+	Errors   io.Writer      // gets bad rows, duplicates and skipped consents as CSV; may be nil
+	Progress func(Progress) // called a few times a second at most by one goroutine; may be nil
+}
+
+// Progress is how far an import is.
+type Progress struct {
+	Bytes, Size int64
+	Rows        int64
+}
+
+// batchRows is how many rows are read ahead together, learnRows how many the
+// types of columns are learned from, batchBytes what bounds both.
+const (
+	batchRows  = 500
+	learnRows  = 1000
+	batchBytes = 8 << 20
+)
+
+// Import reads a CSV file into contacts; see the package comment. The report
+// is true also beside an error: everything up to Rows is in.
+func (s *Service) Import(ctx context.Context, src Source, o ImportOptions) (Report, error) {
+	im := &importer{service: s, options: o, seen: NewSeen(), notes: newNotes(o.Errors), actor: rapport.ActorOf(ctx).Name}
+	err := im.run(ctx, src)
+	return im.report, errors.Join(err, im.notes.close())
+}
+
+// importer is one import.
+type importer struct {
+	service *Service
+	options ImportOptions
+	actor   string
+	report  Report
+	seen    *Seen
+	made    identities // of a dry run
+	notes   *notes
+	maker   *rowMaker
+	point   Checkpoint
+	bytes   atomic.Int64
+	size    int64
+}
+
+// item is a record on its way: a row, or what is wrong with it.
+type item struct {
+	row Row
+	bad string
+}
+
+func (im *importer) run(ctx context.Context, src Source) error {
+	im.report = Report{File: src.Name, DryRun: im.options.DryRun, Consents: map[string]int64{}, Attributes: map[string]Type{}}
+	digest, err := im.scout(src)
+	if err != nil {
+		return err
+	}
+	file, err := src.Open()
+	if err != nil {
+		return fmt.Errorf("open %s: %w", src.Name, err)
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	text, err := decoded(&counted{file, &im.bytes}, im.report.Form.Encoding)
+	if err != nil {
+		return err
+	}
+	in := newRecords(text, im.report.Form)
+	if err := im.prepare(ctx, in); err != nil {
+		return err
+	}
+	if !im.options.DryRun {
+		if im.point, err = im.service.imports.BeginImport(ctx, digest, src.Name); err != nil {
+			return fmt.Errorf("begin the import: %w", err)
+		}
+		im.resume()
+	}
+	if err := im.flow(ctx, in); err != nil {
+		return err
+	}
+	if im.options.DryRun {
+		return nil
+	}
+	im.point.Report = im.report.Stored()
+	if err := im.service.imports.FinishImport(ctx, im.point); err != nil {
+		return fmt.Errorf("finish the import: %w", err)
+	}
+	return nil
+}
+
+// counted counts what is read.
+type counted struct {
+	r io.Reader
+	n *atomic.Int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n.Add(int64(n))
+	return n, err //nolint:wrapcheck // a reader hands errors on
+}
+
+// scout reads the file once and names the import by what the file holds and
+// what is to be made of it.
+func (im *importer) scout(src Source) (digest string, err error) {
+	file, err := src.Open()
+	if err != nil {
+		return "", fmt.Errorf("open %s: %w", src.Name, err)
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	form, sum, size, err := Sniff(file, im.options.Form)
+	if err != nil {
+		return "", err
+	}
+	im.report.Form, im.size = form, size
+	o := im.options
+	meaning, err := json.Marshal(struct {
+		File                []byte
+		Form                Form
+		Map                 map[string]string
+		Types               map[string]Type
+		Grants              []Grant
+		Basis, Source       string
+		Resubscribe, Clears bool
+	}{sum, form, o.Map, o.Types, o.Grants, o.Basis, o.Source, o.Resubscribe, o.ClearEmpty})
+	if err != nil {
+		return "", fmt.Errorf("name the import: %w", err)
+	}
+	name := sha256.Sum256(meaning)
+	return hex.EncodeToString(name[:]), nil
+}
+
+// prepare reads the header and makes ready to make rows.
+func (im *importer) prepare(ctx context.Context, in *records) error {
+	rules, err := im.rules(ctx)
+	if err != nil {
+		return err
+	}
+	head, err := in.header()
+	if err != nil {
+		return err
+	}
+	m := im.service.maker()
+	if m.layout, err = readHeader(head, rules); err != nil {
+		return err
+	}
+	o := im.options
+	m.source, m.basis, m.clear = o.Source, o.Basis, o.ClearEmpty
+	for _, g := range o.Grants {
+		kind, err := rules.permission(g.Driver, g.Topic)
+		if err != nil {
+			return err
+		}
+		m.grants = append(m.grants, permit{g, kind})
+	}
+	sourced := slices.ContainsFunc(m.layout.columns, func(c column) bool { return c.role == roleConsentSource })
+	if len(o.Grants) > 0 && o.Source == "" && !sourced {
+		return rapport.Invalidf("source", "a permission needs a source: say where people gave it with --source, or in a column consent_source")
+	}
+	im.maker = m
+	im.report.Ignored = m.layout.ignored
+	if len(o.Types) > 0 && !o.DryRun {
+		if err := im.service.store.DeclareAttributes(ctx, o.Types); err != nil {
+			return fmt.Errorf("declare attributes: %w", err)
+		}
+	}
+	return nil
+}
+
+func (im *importer) rules(ctx context.Context) (headerRules, error) {
+	types, err := im.service.store.AttributeTypes(ctx)
+	if err != nil {
+		return headerRules{}, fmt.Errorf("read the types of attributes: %w", err)
+	}
+	for name, t := range im.options.Types {
+		if err := CheckAttributeName(name); err != nil {
+			return headerRules{}, rapport.Invalidf("types", "%v", err)
+		}
+		if !slices.Contains(Types(), string(t)) {
+			return headerRules{}, rapport.Invalidf("types", "%q is not a type; known: %s", t, strings.Join(Types(), ", "))
+		}
+		types[name] = t
+	}
+	topics, _, err := im.service.segments.Names(ctx)
+	if err != nil {
+		return headerRules{}, fmt.Errorf("read the topics: %w", err)
+	}
+	return headerRules{rename: im.options.Map, kinds: im.service.kinds(), types: types, topics: topics, drivers: im.service.drivers}, nil
+}
+
+// resume takes over what a broken import of the same file had done. Its rows
+// are looked up again, so that duplicates of theirs are still known.
+func (im *importer) resume() {
+	if im.point.DoneRows == 0 {
+		return
+	}
+	now := im.report
+	im.report = im.point.Report.clone()
+	im.report.File, im.report.Form, im.report.Ignored = now.File, now.Form, now.Ignored
+	im.report.Resumed = im.report.Rows
+	if im.report.Attributes == nil {
+		im.report.Attributes = map[string]Type{}
+	}
+}
+
+// flow reads and converts in one goroutine and writes in another.
+func (im *importer) flow(ctx context.Context, in *records) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	batches := make(chan []item, 2)
+	var readErr error
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer close(batches)
+		readErr = im.read(ctx, in, batches)
+	})
+	var writeErr error
+	skip := im.point.DoneRows
+	for b := range batches {
+		if writeErr != nil {
+			continue // let the reader see the end of ctx
+		}
+		if writeErr = im.write(ctx, b, &skip); writeErr != nil {
+			cancel()
+		}
+	}
+	reading.Wait()
+	im.progress()
+	if writeErr != nil {
+		return writeErr
+	}
+	return readErr
+}
+
+// read reads batches, learns the types of columns and makes rows.
+func (im *importer) read(ctx context.Context, in *records, batches chan<- []item) error {
+	want := learnRows
+	for {
+		list, end, err := take(in, want)
+		if err != nil && len(list) == 0 {
+			return err
+		}
+		want = batchRows
+		items, convertErr := im.convert(ctx, list)
+		if convertErr != nil {
+			return convertErr
+		}
+		for part := range slices.Chunk(items, batchRows) {
+			select {
+			case batches <- part:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		if err != nil || end {
+			return err
+		}
+	}
+}
+
+// take reads the next records that are not empty.
+func take(in *records, want int) (list []record, end bool, err error) {
+	from := in.csv.InputOffset()
+	for len(list) < want && in.csv.InputOffset()-from < batchBytes {
+		rec, err := in.next()
+		if errors.Is(err, io.EOF) {
+			return list, true, nil
+		}
+		if err != nil {
+			return list, false, err
+		}
+		if rec.bad == "" && !slices.ContainsFunc(rec.cells, func(c string) bool { return strings.TrimSpace(c) != "" }) {
+			continue
+		}
+		list = append(list, rec)
+	}
+	return list, false, nil
+}
+
+func (im *importer) convert(ctx context.Context, list []record) ([]item, error) {
+	if err := im.learn(ctx, list); err != nil {
+		return nil, err
+	}
+	items := make([]item, len(list))
+	for i, rec := range list {
+		items[i].row.Line = rec.line
+		if rec.bad != "" {
+			items[i].bad = rec.bad
+			continue
+		}
+		row, bad, err := im.maker.row(rec)
+		if err != nil {
+			return nil, err
+		}
+		items[i].row = row
+		if bad != nil {
+			items[i].bad = bad.Error()
+		}
+	}
+	return items, nil
+}
+
+// learn finds the types of columns that have none yet from the rows read.
+func (im *importer) learn(ctx context.Context, list []record) error {
+	news := map[string]Type{}
+	for i := range im.maker.layout.columns {
+		c := &im.maker.layout.columns[i]
+		if c.role != roleAttribute || c.typ != "" {
+			continue
+		}
+		for _, rec := range list {
+			if rec.bad == "" {
+				c.learner.see(strings.TrimSpace(unprotect(rec.cells[i])))
+			}
+		}
+		if t, ok := c.learner.learned(); ok {
+			c.typ = t
+			news[c.name] = t
+		}
+	}
+	if len(news) == 0 {
+		return nil
+	}
+	if !im.options.DryRun {
+		if err := im.service.store.DeclareAttributes(ctx, news); err != nil {
+			return fmt.Errorf("declare attributes: %w", err)
+		}
+	}
+	im.maker.learned(news)
+	return nil
+}
+
+// identities is who a dry run would have made. It is bounded.
+type identities map[string]struct{}
+
+const maxIdentities = 1_000_000
+
+// write applies items in transactions as large as the store likes them now.
+func (im *importer) write(ctx context.Context, items []item, skip *int64) error {
+	for len(items) > 0 {
+		n := min(len(items), max(1, im.service.imports.Pace()))
+		replay := *skip > 0
+		if replay {
+			n = int(min(int64(n), *skip))
+			*skip -= int64(n)
+		}
+		if err := im.apply(ctx, items[:n], replay); err != nil {
+			return err
+		}
+		items = items[n:]
+		im.progress()
+	}
+	return nil
+}
+
+func (im *importer) apply(ctx context.Context, items []item, replay bool) error {
+	c := Chunk{Seen: im.seen, Resubscribe: im.options.Resubscribe, Actor: im.actor, DryRun: im.options.DryRun, Replay: replay}
+	for _, it := range items {
+		if it.bad == "" {
+			c.Rows = append(c.Rows, it.row)
+		}
+	}
+	if replay {
+		if _, err := im.service.store.Apply(ctx, c); err != nil {
+			return fmt.Errorf("look up rows that are done: %w", err)
+		}
+		return nil
+	}
+	if !c.DryRun {
+		c.Import = im.point.ID
+		c.From = im.point.DoneRows
+		c.Advance = func(a Applied) Checkpoint {
+			return Checkpoint{ID: im.point.ID, DoneRows: im.point.DoneRows + int64(len(items)), Report: im.counted(items, a).Stored()}
+		}
+	}
+	applied, err := im.service.store.Apply(ctx, c)
+	if err != nil {
+		return fmt.Errorf("write rows near line %d: %w", items[0].row.Line, err)
+	}
+	if c.DryRun {
+		im.remember(c.Rows, applied.Outcomes)
+	}
+	im.report = im.counted(items, applied)
+	im.point.DoneRows += int64(len(items))
+	im.list(items, applied)
+	return nil
+}
+
+// counted is the report after some items; it changes nothing.
+func (im *importer) counted(items []item, a Applied) Report {
+	r := im.report.clone()
+	next := 0
+	for _, it := range items {
+		if it.bad != "" {
+			r.count(Refused)
+			continue
+		}
+		r.count(a.Outcomes[next].Status)
+		next++
+	}
+	for what, n := range a.Consents {
+		r.Consents[what] += int64(n)
+	}
+	r.Attributes = im.maker.types()
+	return r
+}
+
+// list names the rows that somebody should look at.
+func (im *importer) list(items []item, a Applied) {
+	next := 0
+	for _, it := range items {
+		if it.bad != "" {
+			im.notes.add(&im.report.Listed, "error", it.row.Line, it.bad)
+			continue
+		}
+		out := a.Outcomes[next]
+		next++
+		switch out.Status {
+		case Refused:
+			im.notes.add(&im.report.Listed, "error", it.row.Line, out.Reason)
+		case Duplicate:
+			im.notes.add(&im.report.Skipped, "duplicate", it.row.Line, "an earlier row is about the same contact; this one was left out")
+		case Created, Changed, Unchanged:
+		}
+		for _, why := range out.Skipped {
+			im.notes.add(&im.report.Skipped, "consent", it.row.Line, why)
+		}
+	}
+}
+
+// remember finds duplicates among people a dry run would have made.
+func (im *importer) remember(rows []Row, outcomes []Outcome) {
+	if im.made == nil {
+		im.made = identities{}
+	}
+	for i, r := range rows {
+		if outcomes[i].Status != Created {
+			continue
+		}
+		names := make([]string, 0, 2)
+		if r.ExternalID != "" {
+			names = append(names, "="+r.ExternalID)
+		}
+		for _, a := range r.Addresses {
+			names = append(names, a.Hash)
+		}
+		for j, n := range names {
+			if _, known := im.made[n]; !known {
+				continue
+			}
+			outcomes[i] = Outcome{Status: Duplicate}
+			if j > 0 && r.ExternalID != "" {
+				outcomes[i] = Outcome{Status: Refused, Reason: "an address of this row belongs to another row of the file already"}
+			}
+			break
+		}
+		if len(im.made) >= maxIdentities {
+			im.note("duplicates among new rows were looked for in the first million only")
+			continue
+		}
+		for _, n := range names {
+			im.made[n] = struct{}{}
+		}
+	}
+}
+
+func (im *importer) note(text string) {
+	if !slices.Contains(im.report.Notes, text) {
+		im.report.Notes = append(im.report.Notes, text)
+	}
+}
+
+func (im *importer) progress() {
+	if im.options.Progress != nil {
+		im.options.Progress(Progress{Bytes: im.bytes.Load(), Size: im.size, Rows: im.point.DoneRows})
+	}
+}
+
+// buffered makes small reads of randomness cheap.
+func buffered(random io.Reader) io.Reader { return bufio.NewReaderSize(random, 4096) }
+
+// salts returns a source of salts of 16 octets.
+func salts(random io.Reader) func() ([]byte, error) {
+	return func() ([]byte, error) {
+		b := make([]byte, 16)
+		if _, err := io.ReadFull(random, b); err != nil {
+			return nil, fmt.Errorf("make a salt: %w", err)
+		}
+		return b, nil
+	}
+}
+
+// maker is a rowMaker for what this service knows.
+func (s *Service) maker() *rowMaker {
+	random := buffered(s.random)
+	m := &rowMaker{
+		fingerprint: s.fingerprint, now: s.now().UTC().Truncate(time.Microsecond),
+		uid: func() (string, error) { return rapport.NewUID(random) }, salt: salts(random),
+		locales: map[string]string{}, zones: map[string]string{}, news: map[string]Type{},
+	}
+	for _, k := range s.kinds() {
+		if k.Implied {
+			m.implied = append(m.implied, impliedKind{k.Kind, k.Normalize})
+		}
+	}
+	return m
+}
+
+// learned notes types that were learned; types tells them. They are asked by
+// the writing goroutine while the reading one learns.
+func (m *rowMaker) learned(news map[string]Type) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.Copy(m.news, news)
+}
+
+func (m *rowMaker) types() map[string]Type {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.news)
+}
