@@ -29,8 +29,7 @@ type variant struct {
 	locale string
 	parts  []*letterPart
 	files  []channels.File
-	checks []*compiler // what was read on the way, for lint
-	text   map[string]*htmlPass
+	checks []*compiler // what was read on the way
 }
 
 // letterPart is one compiled part. made: its text comes from the finished
@@ -97,7 +96,7 @@ type builder struct {
 }
 
 func (b *builder) variant(locale string) *variant {
-	v := &variant{locale: locale, files: b.content.Files[locale], text: map[string]*htmlPass{}}
+	v := &variant{locale: locale, files: b.content.Files[locale]}
 	sources := b.content.Sources[locale]
 	start := len(b.found)
 	for _, part := range b.order() {
@@ -115,6 +114,46 @@ func (b *builder) variant(locale string) *variant {
 		p.Locale = locale
 	}
 	return v
+}
+
+// ContactFields lists the fields of contacts that the letter reads, in any
+// locale, sorted: what planning has to load, and what may be missing.
+func (l *Letter) ContactFields() []string { return l.fields(rootContact) }
+
+// DataKeys lists the keys of data that the letter reads, sorted.
+func (l *Letter) DataKeys() []string { return l.fields(rootData) }
+
+func (l *Letter) fields(root string) []string {
+	var out []string
+	for _, v := range l.variants {
+		for _, c := range v.checks {
+			for _, path := range c.reads {
+				if path[0] == root && len(path) > 1 {
+					out = append(out, path[1])
+				}
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Unsubscribes says whether the letter shows a way to unsubscribe in every
+// locale.
+func (l *Letter) Unsubscribes() bool {
+	for _, v := range l.variants {
+		if !slices.ContainsFunc(v.checks, (*compiler).leaves) {
+			return false
+		}
+	}
+	return true
+}
+
+// leaves says whether a part shows a way to unsubscribe.
+func (c *compiler) leaves() bool {
+	return slices.ContainsFunc(c.reads, func(p []string) bool {
+		return p[0] == rootLinks && len(p) > 1 && (p[1] == "unsubscribe" || p[1] == "preferences")
+	})
 }
 
 // order lists the driver's parts, those first that others are made of.
@@ -203,7 +242,6 @@ func (b *builder) html(v *variant, part channels.Part, pieces []piece, from orig
 	pass := &htmlPass{part: part.Name, src: m, from: from, links: b.table}
 	pass.preheads = slices.ContainsFunc(v.parts, func(p *letterPart) bool { return p.name == preheaderPart })
 	text := pass.run()
-	v.text[part.Name] = pass
 	b.found = append(b.found, pass.found...)
 	if !b.compile(v, part, m.unmask(text), from, false) || len(pass.found.Errors()) > 0 {
 		return // the text would have the same mistakes
@@ -243,6 +281,7 @@ func (b *builder) compile(v *variant, part channels.Part, pieces []piece, from o
 		b.found = append(b.found, asProblem(err))
 		return false
 	}
+	c.pieces = nil
 	v.checks = append(v.checks, c)
 	v.parts = append(v.parts, &letterPart{
 		name: part.Name, syntax: part.Syntax, limit: limitOf(part), nodes: nodes,

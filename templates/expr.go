@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"strconv"
@@ -179,12 +180,34 @@ func (c *compiler) expression(part string, line int, src string) (*expr, error) 
 	if e.quick, e.deflt = quickPath(ts); e.quick != nil {
 		return e, nil
 	}
-	eval, err := expressions.Parse(withNow(src, ts))
+	eval, err := parse(withNow(src, ts))
 	if err != nil {
 		return nil, problemf(part, line, "cannot read %q; write it like contact.first_name | default: \"friend\"", shorten(src))
 	}
 	e.eval = eval
 	return e, nil
+}
+
+var errSyntax = errors.New("syntax error")
+
+// parse and parseStatement ask the Liquid library, which panics on some texts
+// that it cannot read, such as a number with twenty digits.
+func parse(src string) (e expressions.Expression, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errSyntax
+		}
+	}()
+	return expressions.Parse(src)
+}
+
+func parseStatement(selector, src string) (s *expressions.Statement, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errSyntax
+		}
+	}()
+	return expressions.ParseStatement(selector, src)
 }
 
 func (c *compiler) checkFilters(e *expr) error {

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/osteele/liquid/expressions"
 	"github.com/osteele/liquid/filters"
@@ -99,7 +100,7 @@ func addLists(f *filterSet) {
 			if i > 0 {
 				b.WriteString(between)
 			}
-			text, err := appendText(nil, v, utc, 0)
+			text, err := appendText(nil, v, time.UTC, 0)
 			if err != nil {
 				return "", err
 			}
@@ -187,12 +188,12 @@ func addMarkup(f *filterSet, syntax channels.Syntax) {
 			return markup(out), nil
 		})
 		f.AddFilter("safe", func(v any) (markup, error) {
-			text, err := appendText(nil, v, utc, 0)
+			text, err := appendText(nil, v, time.UTC, 0)
 			return markup(text), err
 		})
 	case channels.JSON:
 		f.AddFilter("json", func(v any) (rawJSON, error) {
-			text, err := appendJSON(nil, v, utc)
+			text, err := appendJSON(nil, v, time.UTC)
 			return rawJSON(text), err
 		})
 	case channels.Plain, channels.Header, channels.Mrkdwn:
@@ -208,7 +209,7 @@ func htmlOf(v any, once bool) (markup, error) {
 	if m, ok := v.(markup); ok {
 		return m, nil
 	}
-	text, err := appendText(nil, v, utc, 0)
+	text, err := appendText(nil, v, time.UTC, 0)
 	if err != nil {
 		return "", err
 	}

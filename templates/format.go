@@ -9,8 +9,6 @@ import (
 	"time"
 )
 
-var utc = time.UTC //nolint:gochecknoglobals // a name for a constant of the standard library
-
 // language is how a language writes dates and numbers.
 type language struct {
 	months, weekdays []string

@@ -26,6 +26,7 @@ type htmlPass struct {
 	offset   int    // of the current token in src.text
 	body     bool   // a <body> was seen
 	pixel    bool   // the pixel has its place
+	outlook  bool   // inside of a comment that Outlook reads
 	lang     bool
 	anchors  map[string]bool
 	wanted   map[string]int // local anchors that links go to, with their line
@@ -162,7 +163,7 @@ func (h *htmlPass) text(raw string) {
 // comment reads comments. Those that only Outlook reads are HTML like any
 // other, with links in them.
 func (h *htmlPass) comment(raw string) {
-	if !strings.HasPrefix(raw, "<!--[if") {
+	if !strings.HasPrefix(raw, "<!--[if") || h.outlook {
 		h.place(raw, escComment)
 		h.out.WriteString(raw)
 		return
@@ -177,8 +178,9 @@ func (h *htmlPass) comment(raw string) {
 	start := h.offset
 	h.place(raw[:head]+raw[tail:], escComment)
 	h.out.WriteString(raw[:head])
-	h.offset = start + head
+	h.offset, h.outlook = start+head, true
 	h.markup(raw[head:tail])
+	h.outlook = false
 	h.out.WriteString(raw[tail:])
 	h.offset = start
 }

@@ -127,10 +127,7 @@ func (c *compiler) safeValues() Problems {
 
 func (c *compiler) letterRules(size int, schema Schema) Problems {
 	var out Problems
-	leaves := slices.ContainsFunc(c.reads, func(p []string) bool {
-		return p[0] == rootLinks && len(p) > 1 && (p[1] == "unsubscribe" || p[1] == "preferences")
-	})
-	if schema.Marketing && !leaves {
+	if schema.Marketing && !c.leaves() {
 		out = append(out, problemf(c.part, 0, "has no way to unsubscribe; add <a href=\"{{ links.unsubscribe }}\">"))
 	}
 	if size > bigLetter {
@@ -141,7 +138,7 @@ func (c *compiler) letterRules(size int, schema Schema) Problems {
 	return out
 }
 
-// checkName and locale rules that do not need a driver.
+// checkContent applies the rules of names and locales, which need no driver.
 func checkContent(t Template, content Content) error {
 	if err := rapport.CheckName("name", t.Name); err != nil {
 		return err

@@ -219,6 +219,7 @@ type forNode struct {
 	part     string
 	line     int
 	name     string
+	quick    *expr // what is gone over, when it is a plain path; else over
 	over     expressions.Expression
 	limit    expressions.Expression
 	offset   expressions.Expression
@@ -257,7 +258,7 @@ func (n forNode) render(r *run) error {
 }
 
 func (n forNode) items(r *run) ([]any, error) {
-	v, err := r.evaluate(n.part, n.line, n.over)
+	v, err := n.list(r)
 	if err != nil {
 		return nil, err
 	}
@@ -272,6 +273,13 @@ func (n forNode) items(r *run) ([]any, error) {
 	items := itemsOf(v, max(offset, 0)+min(max(limit, 0), maxItems), n.reversed)
 	items = items[min(max(offset, 0), len(items)):]
 	return items[:min(len(items), max(limit, 0), maxItems)], nil
+}
+
+func (n forNode) list(r *run) (any, error) {
+	if n.quick != nil {
+		return r.value(n.quick)
+	}
+	return r.evaluate(n.part, n.line, n.over)
 }
 
 func (n forNode) number(r *run, e expressions.Expression, or int) (int, error) {

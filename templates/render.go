@@ -42,7 +42,7 @@ type View struct {
 
 func (v *View) zone() *time.Location {
 	if v.Zone == nil {
-		return utc
+		return time.UTC
 	}
 	return v.Zone
 }
@@ -118,7 +118,11 @@ func (l *Letter) Render(ctx context.Context, view View) (Rendered, error) {
 		}
 		text, err := p.render(ctx, &view, preheader)
 		if err != nil {
-			return Rendered{}, inLetter(v.locale, p.name, err)
+			where := p.name
+			if p.derived {
+				where = v.htmlPart() // lines are those of the source
+			}
+			return Rendered{}, inLetter(v.locale, where, err)
 		}
 		if p.name == preheaderPart && v.hasHTML() {
 			preheader = oneLine(text)

@@ -114,17 +114,17 @@ func openAt(s string) int {
 
 func (s *scanner) markup(left bool) error {
 	rest := s.src[s.pos:]
-	close := "}}"
+	end := "}}"
 	if rest[1] == '%' {
-		close = "%}"
+		end = "%}"
 	}
-	end := closeAt(rest[2:], close)
-	if end < 0 {
-		return problemf(s.part, s.line, "has %s without its %s; close it", rest[:2], close)
+	at := closeAt(rest[2:], end)
+	if at < 0 {
+		return problemf(s.part, s.line, "has %s without its %s; close it", rest[:2], end)
 	}
-	inner := rest[2 : 2+end]
+	inner := rest[2 : 2+at]
 	line := s.line
-	s.advance(2 + end + 2)
+	s.advance(2 + at + 2)
 	if left {
 		inner = inner[1:]
 	}
@@ -135,7 +135,7 @@ func (s *scanner) markup(left bool) error {
 		s.trim = false
 	}
 	inner = strings.TrimSpace(inner)
-	if close == "}}" {
+	if end == "}}" {
 		if inner == "" {
 			return problemf(s.part, line, "has an empty {{ }}; name a value in it or remove it")
 		}
@@ -212,7 +212,7 @@ func (s *scanner) trimLast() {
 
 // closeAt finds the closing braces outside of quotes. When quotes do not
 // match, as in a text with an apostrophe, the first closing braces count.
-func closeAt(s, close string) int {
+func closeAt(s, end string) int {
 	var quote byte
 	for i := 0; i+1 < len(s); i++ {
 		switch c := s[i]; {
@@ -222,13 +222,13 @@ func closeAt(s, close string) int {
 			}
 		case c == '"' || c == '\'':
 			quote = c
-		case s[i:i+2] == close:
+		case s[i:i+2] == end:
 			return i
 		case s[i:i+2] == "{{" || s[i:i+2] == "{%":
 			return -1
 		}
 	}
-	return strings.Index(s, close)
+	return strings.Index(s, end)
 }
 
 // A mark is one rune that stands for a piece while markup around it is read.

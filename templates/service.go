@@ -112,7 +112,7 @@ func (s *Service) trySamples(ctx context.Context, content Content, driver channe
 
 // View is what a template sees of a sample person.
 func (s Sample) View(now time.Time) View {
-	zone := utc
+	zone := time.UTC
 	if name, ok := s.Contact["time_zone"].(string); ok {
 		if z, err := time.LoadLocation(name); err == nil {
 			zone = z

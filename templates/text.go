@@ -93,11 +93,12 @@ func (t *textWriter) children(n *nethtml.Node) {
 	}
 }
 
-var blanks = regexp.MustCompile(`[ \t\r\n\f]+`)
+var blanks = regexp.MustCompile("[ \\t\\r\\n\\f\u00A0]+")
 
 func (t *textWriter) node(n *nethtml.Node) {
 	switch n.Type {
 	case nethtml.TextNode:
+		// No-break spaces of the author's hold up layout; those in values stay.
 		t.b.WriteString(blanks.ReplaceAllString(n.Data, " "))
 	case nethtml.CommentNode:
 		if r := []rune(n.Data); len(r) == 1 && isMark(r[0]) {
@@ -173,7 +174,10 @@ func attribute(n *nethtml.Node, name string) string {
 
 var hides = regexp.MustCompile(`(?i)display\s*:\s*none`)
 
-func hidden(n *nethtml.Node) bool { return hides.MatchString(attribute(n, "style")) }
+// hidden says whether an element is not meant to be read.
+func hidden(n *nethtml.Node) bool {
+	return attribute(n, "aria-hidden") == "true" || hides.MatchString(attribute(n, "style"))
+}
 
 // settle turns soft breaks into line breaks, at most one empty line between
 // paragraphs and one blank between words. It works in place.

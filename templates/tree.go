@@ -239,7 +239,7 @@ func (c *compiler) whenValues(p *piece) ([]expressions.Expression, error) {
 		return nil, err
 	}
 	c.note(p.line, inspect(ts), false)
-	stmt, err := expressions.ParseStatement(expressions.WhenStatementSelector, p.text)
+	stmt, err := parseStatement(expressions.WhenStatementSelector, p.text)
 	if err != nil {
 		return nil, problemf(c.part, p.line, "cannot read {%% when %s %%}; write it like {%% when \"gold\", \"silver\" %%}", shorten(p.text))
 	}
@@ -291,9 +291,12 @@ func (c *compiler) loopHead(n *forNode, p *piece) error {
 		return err
 	}
 	c.note(p.line, f, false)
-	stmt, err := expressions.ParseStatement(expressions.LoopStatementSelector, name+" in "+m[2])
+	stmt, err := parseStatement(expressions.LoopStatementSelector, name+" in "+m[2])
 	if err != nil {
 		return problemf(c.part, p.line, "cannot read {%% for %s %%}; write it like {%% for item in data.items limit: 5 %%}", shorten(p.text))
+	}
+	if path, deflt := quickPath(ts); path != nil && deflt == nil {
+		n.quick = &expr{quick: path, part: c.part, line: p.line}
 	}
 	n.name, n.over, n.limit, n.offset, n.reversed = name, stmt.Expr, stmt.Limit, stmt.Offset, stmt.Reversed
 	return nil
@@ -343,7 +346,7 @@ func (c *compiler) newName(p *piece, name string) (string, error) {
 }
 
 func (c *compiler) cycle(p *piece) (node, error) {
-	stmt, err := expressions.ParseStatement(expressions.CycleStatementSelector, p.text)
+	stmt, err := parseStatement(expressions.CycleStatementSelector, p.text)
 	if err != nil || len(stmt.Cycle.Values) == 0 {
 		return nil, problemf(c.part, p.line, "cannot read {%% cycle %s %%}; write it like {%% cycle \"odd\", \"even\" %%}", shorten(p.text))
 	}
