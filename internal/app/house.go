@@ -1,0 +1,125 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"rapport/channels"
+	"rapport/config"
+	"rapport/consent"
+	"rapport/contacts"
+	"rapport/store"
+	"rapport/templates"
+)
+
+// Options is what a house is built from.
+type Options struct {
+	Config  config.Config
+	Drivers *channels.Registry
+	Log     *slog.Logger
+	Now     func() time.Time // nil: time.Now
+	Random  io.Reader        // nil: crypto/rand
+	Version string
+}
+
+// House is all rooms with their services. What runs on its own (web, worker)
+// starts with Serve or Work; everything else is ready at once.
+type House struct {
+	Config    config.Config
+	Drivers   *channels.Registry
+	Log       *slog.Logger
+	Keys      Keys
+	Store     *store.Store
+	Contacts  *contacts.Service
+	Consent   *consent.Service
+	Templates *templates.Service
+	Version   string
+
+	now    func() time.Time
+	random io.Reader
+}
+
+// Open makes the data folder if need be, opens the store and builds the
+// services. Topics of the configuration are created or updated.
+func Open(ctx context.Context, o Options) (*House, error) {
+	h := &House{Config: o.Config, Drivers: o.Drivers, Log: o.Log, Version: o.Version, now: o.Now, random: o.Random}
+	if h.now == nil {
+		h.now = time.Now
+	}
+	if h.random == nil {
+		h.random = rand.Reader
+	}
+	if h.Log == nil {
+		h.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
+		return nil, unavailable(err, "the data folder")
+	}
+	var err error
+	if h.Keys, err = OpenKeys(o.Config, h.random); err != nil {
+		return nil, err
+	}
+	if h.Store, err = store.Open(ctx, StoreOptions(o.Config, h.now, h.Log)); err != nil {
+		return nil, err
+	}
+	if err := h.furnish(ctx); err != nil {
+		return nil, errors.Join(err, h.Store.Close())
+	}
+	return h, nil
+}
+
+// StoreOptions says where the configuration keeps the truth.
+func StoreOptions(c config.Config, now func() time.Time, log *slog.Logger) store.Options {
+	return store.Options{Database: c.Database.Reveal(), Data: c.Data, Now: now, Log: log}
+}
+
+// furnish builds the services over the store.
+func (h *House) furnish(ctx context.Context) error {
+	fingerprint := contacts.NewFingerprint(h.Keys.Pepper)
+	h.Contacts = contacts.New(contacts.Options{Store: h.Store, Drivers: h.Drivers, Fingerprint: fingerprint, Now: h.now, Random: h.random})
+	h.Consent = consent.New(consent.Options{Store: h.Store, Drivers: h.Drivers, Fingerprint: fingerprint, Now: h.now, Random: h.random})
+	h.Templates = templates.NewService(h.Store, h.Drivers, h.templateSchema, h.now, h.random)
+	if err := h.Contacts.CheckPepper(ctx, contacts.PepperID(h.Keys.Pepper)); err != nil {
+		return err
+	}
+	return h.putTopics(ctx)
+}
+
+func (h *House) putTopics(ctx context.Context) error {
+	if len(h.Config.Topics) == 0 {
+		return nil
+	}
+	list := make([]consent.Topic, 0, len(h.Config.Topics))
+	for _, t := range h.Config.Topics {
+		list = append(list, consent.Topic{Name: t.Name, Kind: t.Kind, Title: t.Title, Priority: t.Priority})
+	}
+	if err := h.Consent.PutTopics(ctx, list); err != nil {
+		return fmt.Errorf("topics of the configuration: %w", err)
+	}
+	return nil
+}
+
+// templateSchema is what templates may know of contacts.
+func (h *House) templateSchema(ctx context.Context) (templates.Schema, error) {
+	types, err := h.Contacts.Attributes(ctx)
+	if err != nil {
+		return templates.Schema{}, err
+	}
+	s := templates.Schema{Attributes: []string{}}
+	for name := range types {
+		s.Attributes = append(s.Attributes, name)
+	}
+	for _, a := range h.Drivers.AddressKinds() {
+		s.Addresses = append(s.Addresses, a.Kind)
+	}
+	return s, nil
+}
+
+// Close lets everything go.
+func (h *House) Close() error { return h.Store.Close() }
