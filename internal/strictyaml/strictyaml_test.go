@@ -104,7 +104,7 @@ func TestComplaints(t *testing.T) {
 		{"overflow", "f.yaml", "small: 256\n", "f.yaml:1:8: small: 256 is not a whole number from 0 that fits here"},
 		{"fraction", "f.yaml", "count: 1.5\n", "f.yaml:1:8: count: 1.5 is not a whole number that fits here"},
 		{"own type", "f.yaml", "servers:\n- wait: soon\n", "f.yaml:2:9: servers[0].wait: \"soon\" is not a duration; write it like 90s or 10m"},
-		{"own type of the wrong kind", "f.yaml", "servers:\n- pass: [a]\n", "f.yaml:2:9: servers[0].pass: is array, which cannot be used here"},
+		{"own type of the wrong kind", "f.yaml", "servers:\n- pass: [a]\n", "f.yaml:2:9: servers[0].pass: a secret must be text"},
 		{"root is a list", "f.yaml", "- a\n", "f.yaml:1:1: is a list, not an object"},
 		{"merge key", "f.yaml", "raw:\n  <<: {a: 1}\n", "f.yaml:2:3: raw: a key must be a plain word; merge keys and lists as keys are not understood"},
 		{"tag", "f.yaml", "name: !!binary aGk=\n", "f.yaml:1:7: name: tag is more YAML than is understood here; write a plain value"},
