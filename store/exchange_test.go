@@ -283,3 +283,16 @@ func TestExpiredRowsAreFolded(t *testing.T) {
 		}
 	})
 }
+
+func TestCheckAccountsFindsACounterThatLies(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		s.people(t, "marketing", 3)
+		if off, err := s.CheckAccounts(t.Context()); err != nil || len(off) != 0 {
+			t.Fatal(off, err)
+		}
+		s.do(t, `UPDATE batches SET sent = sent + 1`)
+		if off, err := s.CheckAccounts(t.Context()); err != nil || len(off) != 1 || off[0].Run != "r" {
+			t.Errorf("%+v, %v", off, err)
+		}
+	})
+}
