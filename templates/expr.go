@@ -95,7 +95,7 @@ type facts struct {
 // inspect reads the facts of an expression.
 func inspect(ts []token) facts {
 	var f facts
-	for i := 0; i < len(ts); i++ {
+	for i := range ts {
 		afterPipe := i > 0 && ts[i-1].kind == 'o' && ts[i-1].text == "|"
 		switch {
 		case afterPipe && (ts[i].kind == 'i' || ts[i].kind == 'k'):

@@ -55,12 +55,19 @@ func (ps Problems) which(warning bool) Problems {
 	return out
 }
 
-// Err returns an Invalid *rapport.Error that lists every error, one a line;
+// mostErrors is how many errors one complaint lists.
+const mostErrors = 50
+
+// Err returns an Invalid *rapport.Error that lists the errors, one a line;
 // nil when there is none.
 func (ps Problems) Err(template string) error {
 	var lines []string
-	for _, p := range ps.Errors() {
+	errs := ps.Errors()
+	for _, p := range errs[:min(len(errs), mostErrors)] {
 		lines = append(lines, p.Error())
+	}
+	if more := len(errs) - mostErrors; more > 0 {
+		lines = append(lines, fmt.Sprintf("… and %d more", more))
 	}
 	if len(lines) == 0 {
 		return nil

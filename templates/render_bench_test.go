@@ -27,7 +27,8 @@ func benchLetter() (Content, View) {
 	for i := range 5 {
 		items = append(items, map[string]any{"name": fmt.Sprintf("Item %d & more", i), "price": int64(100 * i)})
 	}
-	return c, View{Locale: "en", Now: testNow, Links: testLinks{}, Track: true, Campaign: "spring",
+	return c, View{
+		Locale: "en", Now: testNow, Links: testLinks{}, Track: true, Campaign: "spring",
 		Contact: map[string]any{"first_name": "Zoë", "last_name": "O'Neil & Müller", "external_id": "c-1234", "points": int64(250), "city": "Köln", "tier": "gold", "email": "z@example.com"},
 		Data:    map[string]any{"items": items, "voucher": "X-1"},
 	}

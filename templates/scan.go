@@ -66,7 +66,7 @@ func scan(part, src string) ([]piece, error) {
 		return nil, problemf(part, 1, "is not UTF-8 text; save the file as UTF-8")
 	}
 	if at := strings.IndexFunc(src, isMark); at >= 0 {
-		return nil, problemf(part, 1+strings.Count(src[:at], "\n"), "has a character of the private-use plane 15, which is not available in templates; remove it")
+		return nil, problemf(part, 1+strings.Count(src[:at], "\n"), "has a character of the private-use planes 15 and 16, which is not available in templates; remove it")
 	}
 	s := &scanner{part: part, src: strings.TrimPrefix(src, "\uFEFF"), line: 1}
 	for s.pos < len(s.src) {
@@ -231,10 +231,12 @@ func closeAt(s, end string) int {
 	return strings.Index(s, end)
 }
 
-// A mark is one rune that stands for a piece while markup around it is read.
+// A mark is one rune of the private-use planes 15 and 16 that stands for a
+// piece while markup around it is read. There are 131,072 of them, more than a
+// part of maxSource can have pieces and links.
 const firstMark = '\U000F0000'
 
-func isMark(r rune) bool { return r >= firstMark && r < firstMark+0xFFFE }
+func isMark(r rune) bool { return r >= firstMark }
 
 // masked is a list of pieces as one text, in which every piece that is not
 // text is one rune.
@@ -266,7 +268,7 @@ func mask(pieces []piece) *masked {
 // add gives a piece its mark.
 func (m *masked) add(p piece) string {
 	m.table = append(m.table, p)
-	return string(firstMark + rune(len(m.table)-1))
+	return string(firstMark + rune(len(m.table)-1)) //nolint:gosec // see firstMark: there are never so many
 }
 
 // piece returns the piece that a mark stands for.

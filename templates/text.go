@@ -150,7 +150,7 @@ func (t *textWriter) element(n *nethtml.Node) {
 func (t *textWriter) link(n *nethtml.Node) {
 	inner := &textWriter{}
 	inner.children(n)
-	words := strings.Trim(inner.b.String(), " \n"+softLine+softParagraph)
+	words := strings.TrimSpace(inner.b.String()) // soft breaks are spaces, too
 	href := strings.TrimSpace(attribute(n, "href"))
 	short := strings.TrimPrefix(strings.TrimPrefix(href, "mailto:"), "tel:")
 	switch {
