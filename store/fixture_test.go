@@ -70,7 +70,7 @@ func ownSchema(t *testing.T, url string) string {
 }
 
 // do runs plain SQL in a transaction of the durable lane.
-func (s *Store) do(t *testing.T, statements ...string) {
+func (s *Store) do(t testing.TB, statements ...string) {
 	t.Helper()
 	err := s.update(t.Context(), durable, func(x tx) error {
 		for _, sql := range statements {
@@ -88,7 +88,7 @@ func (s *Store) do(t *testing.T, statements ...string) {
 // people makes a topic, a template, a run of the class with one batch, and n
 // contacts with an address, a granted consent and a queued delivery each;
 // their numbers are 1 to n.
-func (s *Store) people(t *testing.T, class string, n int) {
+func (s *Store) people(t testing.TB, class string, n int) {
 	t.Helper()
 	s.do(t,
 		`INSERT INTO topics (id, name, kind, created_at) VALUES (1, 'news', '`+class+`', 1)`,

@@ -1,0 +1,101 @@
+package store
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"rapport/outbox"
+)
+
+// scale shrinks the benchmarks in CI (RAPPORT_BENCH_SCALE=0.01).
+func scale(n int) int {
+	f, err := strconv.ParseFloat(os.Getenv("RAPPORT_BENCH_SCALE"), 64)
+	if err != nil || f <= 0 {
+		f = 1
+	}
+	return max(int(float64(n)*f), 100)
+}
+
+// many makes n people with a queued delivery each, in few statements.
+func (s *Store) many(b *testing.B, n int) {
+	b.Helper()
+	series := fmt.Sprintf(`WITH RECURSIVE seq (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM seq WHERE i < %d) `, n)
+	s.people(b, "marketing", 0)
+	text := func(sql string) string { return series + sql }
+	err := s.update(b.Context(), bulk, func(x tx) error {
+		for _, sql := range []string{
+			`INSERT INTO contacts (id, uid, locale, zone, attributes, created_at, updated_at) ` + text(`SELECT i, 'u' || i, 'de', 'Europe/Berlin', {{json '"x"'}}, 1, 1 FROM seq`),
+			`INSERT INTO addresses (contact_id, kind, value, display, hash) ` + text(`SELECT i, 'loft', 'loft-' || i, 'loft-' || i, 'h' || i FROM seq`),
+			`INSERT INTO consent_entries (id, contact_id, driver, topic_id, state, basis, at, recorded_at, commitment) ` + text(`SELECT i, i, 'pigeon', 1, 'granted', 'consent', 1, 1, '' FROM seq`),
+			`INSERT INTO consents (contact_id, driver, topic_id, state, address, entry_id, at) ` + text(`SELECT i, 'pigeon', 1, 'granted', 'loft-' || i, i, 1 FROM seq`),
+			`INSERT INTO deliveries (id, run_id, batch_id, contact_id, address, state, updated_at) ` + text(`SELECT i, 1, 1, i, 'loft-' || i, 'queued', 1 FROM seq`),
+			fmt.Sprintf(`UPDATE batches SET planned = %d, queued = %d`, n, n),
+		} {
+			if _, err := x.tx.ExecContext(b.Context(), s.d.spell(sql)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkExchange is the store's whole price of a message: claimed in chunks
+// of 256, admitted in groups, settled with the next group.
+func BenchmarkExchange(b *testing.B) {
+	for _, group := range []int{10, 40} {
+		b.Run(fmt.Sprintf("group=%d", group), func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				n := scale(20000)
+				s, err := Open(b.Context(), Options{Data: b.TempDir(), Now: time.Now})
+				if err != nil {
+					b.Fatal(err)
+				}
+				s.many(b, n)
+				seat, err := s.Sit(b.Context(), "bench", start)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+				began := time.Now()
+				var settled []outbox.Settlement
+				for {
+					rows, err := s.Claim(b.Context(), 1, seat.ID(), 256, start)
+					if err != nil {
+						b.Fatal(err)
+					}
+					if len(rows) == 0 {
+						break
+					}
+					for len(rows) > 0 {
+						part := rows[:min(group, len(rows))]
+						rows = rows[len(part):]
+						got, err := s.Exchange(b.Context(), seat.ID(), settled, tickets(part), start)
+						if err != nil {
+							b.Fatal(err)
+						}
+						settled = settled[:0]
+						for _, a := range got {
+							settled = append(settled, outbox.Settlement{Delivery: a.Delivery, Turn: a.Turn, State: outbox.Sent, Charge: true, At: start})
+						}
+					}
+				}
+				if _, err := s.Exchange(b.Context(), seat.ID(), settled, nil, start); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(n)/time.Since(began).Seconds(), "messages/s")
+				b.StopTimer()
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+		})
+	}
+}
