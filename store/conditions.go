@@ -210,7 +210,9 @@ func (c *compiler) test(n conditions.Test) string {
 	case conditions.StartsWith:
 		return fmt.Sprintf("(substr(%s, 1, length(%s)) = %s)", x, part, part)
 	case conditions.EndsWith:
-		return fmt.Sprintf("(length(%s) >= length(%s) AND substr(%s, length(%s) - length(%s) + 1) = %s)", x, part, x, x, part, part)
+		// A part longer than x begins before it or counts from its end, and
+		// what that yields is shorter than the part.
+		return fmt.Sprintf("(substr(%s, length(%s) - length(%s) + 1) = %s)", x, x, part, part)
 	default:
 		return fmt.Sprintf("(%s(%s, %s) > 0)", c.words.position, x, part)
 	}
