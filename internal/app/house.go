@@ -8,12 +8,14 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"rapport/channels"
 	"rapport/config"
 	"rapport/consent"
 	"rapport/contacts"
+	"rapport/responses"
 	"rapport/store"
 	"rapport/templates"
 )
@@ -43,6 +45,10 @@ type House struct {
 
 	now    func() time.Time
 	random io.Reader
+	tokens *responses.Tokens
+	links  *responses.Linker
+	types  *typeTable
+	zones  sync.Map // name → *time.Location
 }
 
 // Open makes the data folder if need be, opens the store and builds the
@@ -85,6 +91,12 @@ func (h *House) furnish(ctx context.Context) error {
 	h.Contacts = contacts.New(contacts.Options{Store: h.Store, Drivers: h.Drivers, Fingerprint: fingerprint, Now: h.now, Random: h.random})
 	h.Consent = consent.New(consent.Options{Store: h.Store, Drivers: h.Drivers, Fingerprint: fingerprint, Now: h.now, Random: h.random})
 	h.Templates = templates.NewService(h.Store, h.Drivers, h.templateSchema, h.now, h.random)
+	h.types = &typeTable{contacts: h.Contacts, now: h.now}
+	var err error
+	if h.tokens, err = responses.NewTokens(h.Keys.Sign); err != nil {
+		return err
+	}
+	h.links = responses.NewLinker(h.tokens, h.PublicURL())
 	if err := h.Contacts.CheckPepper(ctx, contacts.PepperID(h.Keys.Pepper)); err != nil {
 		return err
 	}
@@ -119,6 +131,15 @@ func (h *House) templateSchema(ctx context.Context) (templates.Schema, error) {
 		s.Addresses = append(s.Addresses, a.Kind)
 	}
 	return s, nil
+}
+
+// PublicURL is where recipients reach the public pages: the configured
+// address, else the listen address when it is on this machine.
+func (h *House) PublicURL() string {
+	if h.Config.PublicURL != "" {
+		return h.Config.PublicURL
+	}
+	return "http://" + h.Config.Listen
 }
 
 // Close lets everything go.
