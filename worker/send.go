@@ -1,0 +1,270 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"rapport"
+	"rapport/channels"
+	"rapport/internal/failpoint"
+	"rapport/outbox"
+)
+
+// sendTime bounds one Send; a provider may take ten minutes to answer after
+// the last octet (RFC 5321, 4.5.3.2.6).
+const sendTime = 15 * time.Minute
+
+// refused is the answer of the gate to a message that may not leave. The row
+// has already been moved.
+type refused struct{ outbox.Admission }
+
+// Error says what the gate said.
+func (r *refused) Error() string {
+	return fmt.Sprintf("not admitted: %s %s", r.State, r.Reason)
+}
+
+// closed is why a message did not leave: its send window closed meanwhile.
+type closed struct{ opens time.Time }
+
+// Error says when the window opens.
+func (c *closed) Error() string { return "the send window is closed" }
+
+// attempt is one delivery on its way.
+type attempt struct {
+	*job
+	d        outbox.Delivery
+	departed bool // permission was given: from now on the message may have left
+	reserved bool // room in the spool is kept for the outcome
+	asked    bool
+}
+
+// send takes one delivery from claimed to its outcome.
+func (j *job) send(ctx context.Context, d outbox.Delivery) {
+	a := &attempt{job: j, d: d}
+	if d.Run != j.info.run.ID {
+		j.w.meter.forged.Inc()
+		j.halt.Store(true) // the task named another run than the batch's
+		j.back(d, "", time.Time{})
+		return
+	}
+	if opens := a.opens(); !opens.IsZero() {
+		j.back(d, outbox.WaitQuiet, opens)
+		return
+	}
+	if d.Person == nil {
+		a.gone(ctx)
+		return
+	}
+	m, err := a.compose(ctx)
+	if err != nil {
+		a.spoil(ctx, err)
+		return
+	}
+	j.info.spoilt.Store(0)
+	receipt, err := a.offer(ctx, m)
+	if err == nil || a.departed {
+		failpoint.At("after_accept_before_settle")
+	}
+	a.settled(receipt, err)
+}
+
+// opens is when the run's window opens for this person; zero when it is open.
+func (a *attempt) opens() time.Time {
+	window := a.info.run.Window
+	if window == nil {
+		return time.Time{}
+	}
+	zone := a.w.o.Zone
+	if a.d.Person != nil && a.d.Person.Zone != "" {
+		if z, err := a.w.zones.Get(context.Background(), a.d.Person.Zone); err == nil {
+			zone = z
+		}
+	}
+	now := a.w.o.Now()
+	if at := window.Opens(now, zone); at.After(now) {
+		return at
+	}
+	return time.Time{}
+}
+
+// gone is for a person who was erased after planning: the gate ends the
+// delivery, and there is nobody to write to if it does not.
+func (a *attempt) gone(ctx context.Context) {
+	answer, err := a.w.exchanger.admit(ctx, outbox.Ticket{Delivery: a.d.ID, Turn: a.d.Turn})
+	if err != nil || answer.Go {
+		a.back(a.d, "", time.Time{})
+		return
+	}
+	a.w.meter.outcome(a.lane.name, answer.State, "")
+}
+
+// compose writes the message; a crash in it spoils this delivery only.
+func (a *attempt) compose(ctx context.Context) (m channels.Message, err error) {
+	defer func() {
+		if crash := recover(); crash != nil {
+			a.w.crashed(a.d, "render")
+			err = errors.New("the template crashed the renderer")
+		}
+	}()
+	return a.info.compose(ctx, a.d)
+}
+
+// spoil ends a delivery that cannot be rendered. When none of a run can be,
+// the run is paused and a person told, before all of its people have failed.
+func (a *attempt) spoil(ctx context.Context, err error) {
+	if ctx.Err() != nil || rapport.KindOf(err) == rapport.Unavailable {
+		a.back(a.d, "", time.Time{})
+		return
+	}
+	f := channels.Failure{Verdict: channels.Malformed, Err: err}
+	a.settle(outbox.Settlement{
+		Delivery: a.d.ID, Turn: a.d.Turn, State: outbox.Failed, Reason: outbox.RenderFailed, At: a.w.o.Now(),
+		Verdict: f.Verdict.String(), Detail: brief(f.Error()), Charge: true,
+	}, nil)
+	if a.info.spoilt.Add(1) == spoilt {
+		a.halt.Store(true)
+		a.w.pauseRun(ctx, a.info.run, "the template failed for many people in a row: "+brief(err.Error()))
+	}
+}
+
+// offer hands the message to the channel. The context of Send outlives a stop
+// by the grace; a crash is read as a doubt when the message may have left.
+func (a *attempt) offer(ctx context.Context, m channels.Message) (r channels.Receipt, err error) {
+	m.Key, m.To, m.Class = rapport.DeliveryID(a.d.Run, a.d.Contact), a.d.Address, a.info.run.Class
+	m.Depart = func(sending context.Context) error { return a.depart(ctx, sending) }
+	defer func() {
+		if crash := recover(); crash != nil {
+			a.w.crashed(a.d, "send")
+			verdict := channels.Temporary
+			if a.departed {
+				verdict = channels.Uncertain
+			}
+			err = &channels.Failure{Verdict: verdict, Reason: string(outbox.Crashed), Err: errors.New("the channel crashed")}
+		}
+	}()
+	patience, cancel := context.WithTimeout(a.w.hard, sendTime)
+	defer cancel()
+	return a.lane.Channel.Send(patience, m)
+}
+
+// depart is permission at the wire. ctx ends when the worker stops; sending is
+// the channel's.
+func (a *attempt) depart(ctx, sending context.Context) error {
+	if a.asked {
+		return errHome // a channel that asks twice would send twice
+	}
+	a.asked = true
+	both, cancel := context.WithCancel(sending)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	if err := a.lane.pace.wait(both); err != nil {
+		return fmt.Errorf("%w: %w", errHome, err)
+	}
+	if opens := a.opens(); !opens.IsZero() {
+		return &closed{opens}
+	}
+	if err := a.w.spool.reserve(); err != nil {
+		a.halt.Store(true)
+		a.w.troubled("the spool takes nothing: sending waits", err)
+		return fmt.Errorf("%w: %w", errHome, err)
+	}
+	answer, err := a.w.exchanger.admit(both, outbox.Ticket{Delivery: a.d.ID, Turn: a.d.Turn})
+	switch {
+	case err != nil:
+		a.w.spool.cancel()
+		if both.Err() == nil {
+			a.halt.Store(true) // the database is away: the rest of the batch waits too
+		}
+		return err
+	case !answer.Go:
+		a.w.spool.cancel()
+		return &refused{answer}
+	}
+	a.departed, a.reserved = true, true
+	failpoint.At("after_intent")
+	return nil
+}
+
+// settled turns what Send said into the row's next state.
+func (a *attempt) settled(receipt channels.Receipt, err error) {
+	now := a.w.o.Now()
+	if err != nil && !a.departed {
+		if a.stayed(err) {
+			return
+		}
+	}
+	if err == nil && !a.departed {
+		a.w.log.Error("a channel sent a message without asking", "channel", a.lane.name, "delivery", a.d.ID)
+	}
+	s := a.info.policy.Next(outbox.Attempt{Delivery: a.d, Channel: a.lane.name, At: now, Receipt: receipt, Err: a.doubt(err)})
+	var spooled func()
+	if a.reserved {
+		done, err := a.w.spool.add(s)
+		if err != nil {
+			a.w.troubled("an outcome could not be spooled", err)
+		} else {
+			spooled = done
+		}
+	}
+	if s.Hold != nil {
+		a.lane.holds.Add(1)
+	}
+	a.settle(s, spooled)
+}
+
+// stayed deals with a message that did not leave by our own word; false when
+// the provider or the way to it was the reason.
+func (a *attempt) stayed(err error) bool {
+	if r, ok := errors.AsType[*refused](err); ok {
+		a.w.meter.outcome(a.lane.name, r.State, "")
+		switch r.Reason {
+		case outbox.WaitHeld:
+			a.lane.holds.Add(1)
+		case outbox.WaitPaused, outbox.ByPerson:
+			a.halt.Store(true)
+		default:
+		}
+		return true
+	}
+	if c, ok := errors.AsType[*closed](err); ok {
+		a.back(a.d, outbox.WaitQuiet, c.opens)
+		return true
+	}
+	if errors.Is(err, errHome) || a.w.hard.Err() != nil {
+		a.back(a.d, "", time.Time{})
+		return true
+	}
+	return false
+}
+
+// doubt corrects what a channel cannot know: before the departure nothing is
+// in doubt, and after it an end of our patience is no proof of anything.
+func (a *attempt) doubt(err error) error {
+	if err == nil {
+		return nil
+	}
+	f := channels.Judge(err)
+	_, judged := errors.AsType[*channels.Failure](err)
+	switch {
+	case !a.departed && f.Verdict == channels.Uncertain:
+		f.Verdict = channels.Temporary
+		return &f
+	case a.departed && !judged && errors.Is(err, errHome):
+		return &channels.Failure{Verdict: channels.Uncertain, Reason: string(outbox.NoAnswer), Err: err}
+	case a.departed && !judged && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
+		return &channels.Failure{Verdict: channels.Uncertain, Reason: string(outbox.NoAnswer), Err: err}
+	}
+	return err
+}
+
+// brief keeps a text short enough for a row.
+func brief(text string) string {
+	const most = 300
+	r := []rune(text)
+	if len(r) <= most {
+		return text
+	}
+	return string(r[:most]) + "…"
+}
