@@ -78,3 +78,11 @@ func safe(s string) string {
 	}
 	return s
 }
+
+// unsafe takes away what safe put there.
+func unsafe(s string) string {
+	if len(s) > 1 && s[0] == '\'' && safe(s[1:]) != s[1:] {
+		return s[1:]
+	}
+	return s
+}

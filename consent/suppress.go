@@ -127,7 +127,7 @@ func (s *Service) ExportSuppressions(ctx context.Context, w io.Writer) (rows, hi
 				continue
 			}
 			rows++
-			if err := out.Write([]string{x.Kind, x.Value, x.Reason, x.Detail, x.At.Format(time.RFC3339Nano)}); err != nil {
+			if err := out.Write([]string{x.Kind, safe(x.Value), x.Reason, safe(x.Detail), x.At.Format(time.RFC3339Nano)}); err != nil {
 				return rows, hidden, fmt.Errorf("write suppressions: %w", err)
 			}
 		}
@@ -192,13 +192,14 @@ func (s *Service) ImportSuppressions(ctx context.Context, r io.Reader) (Suppress
 		if errors.Is(err, io.EOF) {
 			return rep, flush()
 		}
-		if _, bad := errors.AsType[*csv.ParseError](err); err != nil && !bad {
+		bad, isBad := errors.AsType[*csv.ParseError](err)
+		if err != nil && !isBad {
 			return rep, fmt.Errorf("read suppressions: %w", err)
 		}
 		rep.Rows++
 		cell := func(name string) string {
 			if i, ok := at[name]; ok && i < len(row) {
-				return strings.TrimSpace(row[i])
+				return strings.TrimSpace(unsafe(row[i]))
 			}
 			return ""
 		}
@@ -209,8 +210,7 @@ func (s *Service) ImportSuppressions(ctx context.Context, r io.Reader) (Suppress
 		if err != nil {
 			rep.Errors++
 			if len(rep.Listed) < listed {
-				line, _ := in.FieldPos(0)
-				rep.Listed = append(rep.Listed, RowError{Line: line, Reason: err.Error()})
+				rep.Listed = append(rep.Listed, RowError{Line: lineOf(in, bad), Reason: err.Error()})
 			}
 			continue
 		}
@@ -220,4 +220,13 @@ func (s *Service) ImportSuppressions(ctx context.Context, r io.Reader) (Suppress
 			}
 		}
 	}
+}
+
+// lineOf is where the row read last begins.
+func lineOf(in *csv.Reader, bad *csv.ParseError) int {
+	if bad != nil {
+		return bad.StartLine
+	}
+	line, _ := in.FieldPos(0)
+	return line
 }

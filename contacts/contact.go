@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"hash"
+	"sync"
 	"time"
 )
 
@@ -74,12 +76,15 @@ type Fingerprint func(kind, value string) string
 // NewFingerprint makes the fingerprint of a pepper: HMAC-SHA-256 cut to 128
 // bits, base64url. The pepper is one for the life of a database.
 func NewFingerprint(pepper []byte) Fingerprint {
+	hashes := sync.Pool{New: func() any { return hmac.New(sha256.New, pepper) }}
 	return func(kind, value string) string {
-		h := hmac.New(sha256.New, pepper)
-		h.Write([]byte(kind))
-		h.Write([]byte{0})
-		h.Write([]byte(value))
-		return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
+		h := hashes.Get().(hash.Hash)
+		defer hashes.Put(h)
+		h.Reset()
+		text := make([]byte, 0, 128)
+		text = append(append(append(text, kind...), 0), value...)
+		h.Write(text)
+		return base64.RawURLEncoding.EncodeToString(h.Sum(text[:0])[:16])
 	}
 }
 

@@ -131,42 +131,34 @@ func judgeRows(ctx context.Context, r runner, c contacts.Chunk) (application, er
 	return a, nil
 }
 
+// whomRowsMean finds the people with the external IDs of the rows, and then
+// those with addresses that none of them has. On a second import of a file
+// that is one look-up a row.
 func whomRowsMean(ctx context.Context, r runner, c contacts.Chunk) ([]*contacts.Entry, error) {
-	var external, places rowsJSON
+	var external rowsJSON
 	for _, row := range c.Rows {
 		if row.ExternalID != "" {
 			external.begin()
 			external.string(row.ExternalID)
 			external.end()
 		}
-		for _, list := range [][]contacts.Address{row.Addresses, row.Implied} {
-			for _, p := range list {
-				if p.Value == row.UID {
-					continue // made just now: nobody has it
-				}
-				places.begin()
-				places.string(p.Kind)
-				places.string(p.Value)
-				places.end()
-			}
-		}
 	}
-	found := map[int64]bool{}
 	list, err := collect(ctx, r, qFindByExternal, scanContact, external.text())
 	if err != nil {
 		return nil, fmt.Errorf("find contacts by external ID: %w", err)
 	}
-	for _, p := range list {
-		found[p.ID] = true
+	if err := withAddresses(ctx, r, list); err != nil {
+		return nil, err
 	}
-	owners, err := collect(ctx, r, qFindByAddress, scalar[int64], places.text())
+	places, ids := placesToFind(c.Rows, list)
+	owners, err := collect(ctx, r, qFindByAddress, scalar[int64], places)
 	if err != nil {
 		return nil, fmt.Errorf("find contacts by address: %w", err)
 	}
 	var more rowsJSON
 	for _, id := range owners {
-		if !found[id] {
-			found[id] = true
+		if !ids[id] {
+			ids[id] = true
 			more.number(id)
 		}
 	}
@@ -175,16 +167,51 @@ func whomRowsMean(ctx context.Context, r runner, c contacts.Chunk) ([]*contacts.
 		if err != nil {
 			return nil, fmt.Errorf("read contacts: %w", err)
 		}
+		if err := withAddresses(ctx, r, others); err != nil {
+			return nil, err
+		}
 		list = append(list, others...)
-	}
-	if err := withAddresses(ctx, r, list); err != nil {
-		return nil, err
 	}
 	people := make([]*contacts.Entry, len(list))
 	for i := range list {
 		people[i] = &contacts.Entry{Contact: list[i], Touched: c.Seen.Has(list[i].ID)}
 	}
 	return people, nil
+}
+
+// placesToFind are the addresses of rows that nobody of the list has, with the
+// implied ones of rows that may make somebody, and the numbers of the list.
+func placesToFind(rows []contacts.Row, list []contacts.Contact) (places string, ids map[int64]bool) {
+	type place struct{ kind, value string }
+	known := make(map[place]bool, 2*len(list))
+	external := make(map[string]bool, len(list))
+	ids = make(map[int64]bool, len(list))
+	for _, c := range list {
+		ids[c.ID] = true
+		external[c.ExternalID] = true
+		for _, a := range c.Addresses {
+			known[place{a.Kind, a.Value}] = true
+		}
+	}
+	var out rowsJSON
+	find := func(list []contacts.Address, fresh string) {
+		for _, a := range list {
+			if a.Value == fresh || known[place{a.Kind, a.Value}] {
+				continue // made just now, or found
+			}
+			out.begin()
+			out.string(a.Kind)
+			out.string(a.Value)
+			out.end()
+		}
+	}
+	for _, row := range rows {
+		find(row.Addresses, row.UID)
+		if row.ExternalID == "" || !external[row.ExternalID] {
+			find(row.Implied, row.UID)
+		}
+	}
+	return out.text(), ids
 }
 
 // writePeople writes contacts and addresses that are new or changed.

@@ -3,6 +3,7 @@ package store_test
 import (
 	"testing"
 
+	"rapport/contacts"
 	"rapport/internal/testkit"
 	"rapport/store"
 	"rapport/store/storetest"
@@ -21,3 +22,5 @@ func onEach(t *testing.T, examine func(*testing.T, func(*testing.T) *store.Store
 		examine(t, func(t *testing.T) *store.Store { return testkit.Open(t, testkit.Postgres(t)) })
 	})
 }
+
+func noOptions() contacts.ImportOptions { return contacts.ImportOptions{} }

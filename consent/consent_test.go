@@ -1,0 +1,174 @@
+package consent
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func day(n int) time.Time { return time.Date(2026, 1, n, 0, 0, 0, 0, time.UTC) }
+
+func TestNext(t *testing.T) {
+	none := Current{}
+	yes := Current{Answer: Yes, State: Granted, Basis: ByConsent, Address: "a", At: day(5), Entry: 1}
+	sure := Current{Answer: Yes, State: Confirmed, Basis: ByConsent, Address: "a", At: day(5), Entry: 1}
+	wait := Current{Answer: Wait, State: Requested, Basis: ByConsent, Address: "a", At: day(5), Entry: 1}
+	no := Current{Answer: No, State: Withdrawn, Basis: ByConsent, Address: "a", At: day(5), Entry: 1}
+	say := func(s State, d int) Entry {
+		return Entry{State: s, At: day(d), Address: "a", Source: "form", Basis: ByConsent}
+	}
+	with := func(e Entry, change func(*Entry)) Entry { change(&e); return e }
+	again := func(e *Entry) { e.Resubscribe = true }
+	for _, c := range []struct {
+		name    string
+		cur     Current
+		entry   Entry
+		answer  Answer
+		changes bool
+		err     error
+	}{
+		{"first yes", none, say(Granted, 6), Yes, true, nil},
+		{"yes again", yes, say(Granted, 6), Yes, false, nil},
+		{"yes for another address", yes, with(say(Granted, 6), func(e *Entry) { e.Address = "b" }), Yes, true, nil},
+		{"old yes for another address", yes, with(say(Granted, 4), func(e *Entry) { e.Address = "b" }), Yes, false, nil},
+		{"yes on another basis", yes, with(say(Granted, 6), func(e *Entry) { e.Basis = ByContract }), Yes, true, nil},
+		{"yes without source", none, with(say(Granted, 6), func(e *Entry) { e.Source = "" }), None, false, ErrNoSource},
+		{"yes without address", none, with(say(Granted, 6), func(e *Entry) { e.Address = "" }), None, false, ErrNoAddress},
+		{"yes after no", no, say(Granted, 6), No, false, ErrWithdrawn},
+		{"newer yes after no, of the person", no, with(say(Granted, 6), again), Yes, true, nil},
+		{"older yes after no, of the person", no, with(say(Granted, 5), again), No, false, ErrWithdrawn},
+		{"request", none, say(Requested, 6), Wait, true, nil},
+		{"request again", wait, say(Requested, 6), Wait, false, nil},
+		{"request when granted", yes, say(Requested, 6), Yes, false, nil},
+		{"request after no", no, say(Requested, 6), No, false, ErrWithdrawn},
+		{"confirmation", wait, say(Confirmed, 6), Yes, true, nil},
+		{"confirmation of a grant", yes, say(Confirmed, 6), Yes, true, nil},
+		{"grant of what is confirmed", sure, say(Granted, 6), Yes, false, nil},
+		{"confirmation after no", no, say(Confirmed, 6), No, false, ErrWithdrawn},
+		{"no", yes, say(Withdrawn, 6), No, true, nil},
+		{"old no", yes, say(Withdrawn, 1), No, true, nil},
+		{"no to a stranger", none, Entry{State: Withdrawn, At: day(6)}, No, true, nil},
+		{"no again", no, say(Withdrawn, 6), No, false, nil},
+		{"objection after no", no, say(Objected, 6), No, true, nil},
+		{"expiry of a request", wait, say(Expired, 6), None, true, nil},
+		{"expiry of nothing", none, say(Expired, 6), None, false, nil},
+		{"expiry of a no", no, say(Expired, 6), No, false, nil},
+		{"erasure", no, say(Erased, 6), None, true, nil},
+	} {
+		next, changes, err := Next(c.cur, c.entry)
+		if next.Answer != c.answer || changes != c.changes || !errors.Is(err, c.err) {
+			t.Errorf("%s: %q, %v, %v; want %q, %v, %v", c.name, next.Answer, changes, err, c.answer, c.changes, c.err)
+		}
+		if !changes && next != c.cur {
+			t.Errorf("%s: nothing is written, but %+v becomes %+v", c.name, c.cur, next)
+		}
+	}
+	if next, _, _ := Next(yes, say(Withdrawn, 1)); !next.At.Equal(day(5)) {
+		t.Errorf("an old no counts from %v: a yes older than the last one could overturn it", next.At)
+	}
+}
+
+// TestHistories plays random histories against the few sentences that people
+// are promised, and derives each answer from the lines alone.
+func TestHistories(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var cur Current
+		var lines []Record
+		var model Answer
+		var newest time.Time // of what the model stands on
+		for i := range rapid.IntRange(1, 30).Draw(t, "length") {
+			e := Entry{
+				Contact: 1, Driver: "d", Topic: "t", Basis: ByConsent, Salt: []byte{byte(i)},
+				State:       rapid.SampledFrom([]State{Requested, Granted, Confirmed, Withdrawn, Objected, Expired}).Draw(t, "state"),
+				At:          day(rapid.IntRange(1, 9).Draw(t, "day")),
+				Resubscribe: rapid.Bool().Draw(t, "resubscribe"),
+				Source:      rapid.SampledFrom([]string{"", "form"}).Draw(t, "source"),
+				Address:     rapid.SampledFrom([]string{"a", "b"}).Draw(t, "address"),
+			}
+			stood := cur.Address
+			next, changes, _ := Next(cur, e)
+			if changes {
+				r, err := Draft(e, 1, day(20))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.ID = int64(i + 1)
+				next.Contact, next.Driver, next.Topic, next.Entry = 1, "d", "t", r.ID
+				if lines = append(lines, r); next.Answer == None {
+					next = Current{}
+				}
+				cur = next
+			}
+			switch e.State.Answer() {
+			case No:
+				model = No
+			case None:
+				if model != No {
+					model = None
+				}
+			case Yes, Wait:
+				heard := (e.State == Requested || e.Source != "") && (model != No || e.Resubscribe && e.At.After(newest))
+				other := model == Yes && e.State == Requested && (e.Address == stood || e.At.Before(newest))
+				if heard && !other && (model == None || model == No || !e.At.Before(newest)) {
+					model = cur.Answer // which of the two is the table's matter
+					if model != Yes && model != Wait {
+						t.Fatalf("a %s that should be heard leaves %q", e.State, model)
+					}
+				}
+			}
+			if cur.Answer != model {
+				t.Fatalf("after %d entries the answer is %q, want %q", i+1, cur.Answer, model)
+			}
+			newest = cur.At
+			if e.Source == "" && changes && e.State != Requested && cur.Answer == Yes {
+				t.Fatal("granted without a source")
+			}
+		}
+		derived := standingOf(Fold(lines))
+		var want []Current
+		if cur.Answer != None {
+			want = []Current{cur}
+		}
+		if !same(derived, want) {
+			t.Fatalf("derived %+v, want %+v", derived, want)
+		}
+	})
+}
+
+// TestChain changes one field of one line and expects another seal.
+func TestChain(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 6).Draw(t, "lines")
+		list := make([]Line, n)
+		for i := range list {
+			list[i] = Line{ID: int64(i + 1), Contact: 7, Driver: "d", TopicID: 1, State: Granted, Basis: ByConsent, At: day(1), RecordedAt: day(2), Commitment: "c"}
+		}
+		seal := Chain(Seal{}, list, day(3))
+		i := rapid.IntRange(0, n-1).Draw(t, "line")
+		switch rapid.IntRange(0, 8).Draw(t, "field") {
+		case 0:
+			list[i].Contact++
+		case 1:
+			list[i].Driver += " "
+		case 2:
+			list[i].TopicID++
+		case 3:
+			list[i].State = Withdrawn
+		case 4:
+			list[i].Basis = ByContract
+		case 5:
+			list[i].At = list[i].At.Add(time.Microsecond)
+		case 6:
+			list[i].RecordedAt = list[i].RecordedAt.Add(time.Microsecond)
+		case 7:
+			list[i].Commitment += "c"
+		case 8:
+			list = append(list[:i], list[i+1:]...)
+		}
+		if again := Chain(Seal{}, list, day(3)); again.Hash == seal.Hash {
+			t.Fatal("a changed ledger has the same seal")
+		}
+	})
+}

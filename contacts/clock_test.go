@@ -1,0 +1,5 @@
+package contacts_test
+
+import "time"
+
+func now() time.Time { return time.Now() }

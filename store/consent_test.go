@@ -1,0 +1,198 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
+	"pgregory.net/rapid"
+
+	"rapport/consent"
+	"rapport/internal/testkit"
+	"rapport/store"
+	"rapport/store/storetest"
+)
+
+func TestConsent(t *testing.T) {
+	onEach(t, storetest.Consent)
+}
+
+// shell opens the database as somebody with its own tools would.
+func shell(t *testing.T, o store.Options) *sql.DB {
+	t.Helper()
+	driver, address := "sqlite", "file:"+(&url.URL{Path: filepath.Join(o.Data, "rapport.db")}).EscapedPath()+"?_pragma=busy_timeout(5000)"
+	if o.Database != "" {
+		driver, address = "pgx", o.Database
+	}
+	db, err := sql.Open(driver, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// unlock takes the triggers away, which stop our own code and nobody else.
+func unlock(t *testing.T, db *sql.DB, o store.Options) {
+	t.Helper()
+	list := []string{"DROP TRIGGER consent_entries_kept", "DROP TRIGGER consent_entries_fixed", "DROP TRIGGER ledger_seals_kept", "DROP TRIGGER ledger_seals_fixed"}
+	if o.Database != "" {
+		list = []string{"ALTER TABLE consent_entries DISABLE TRIGGER USER", "ALTER TABLE ledger_seals DISABLE TRIGGER USER"}
+	}
+	for _, s := range list {
+		if _, err := db.ExecContext(t.Context(), s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+}
+
+// ledger fills a store with a sealed history of three people.
+func ledger(t *testing.T, s *store.Store) *storetest.House {
+	t.Helper()
+	h := storetest.NewHouse(t, s)
+	for range 2 {
+		for _, ref := range []string{"a@example.com", "b@example.com", "c@example.com"} {
+			c, err := h.Contacts.Get(t.Context(), ref)
+			if err != nil {
+				h.Import(t, "email\n"+ref+"\n", noOptions())
+				if c, err = h.Contacts.Get(t.Context(), ref); err != nil {
+					t.Fatal(err)
+				}
+			}
+			e := consent.Entry{Contact: c.ID, Driver: "mailer", Topic: "news", Source: "form", Resubscribe: true, State: consent.Granted}
+			no := e
+			no.State = consent.Withdrawn
+			if _, err := h.Consent.Record(t.Context(), e, no); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := h.Consent.Seal(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return h
+}
+
+// TestLedgerIsAppendOnly tries to change and to delete through SQL.
+func TestLedgerIsAppendOnly(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, o store.Options) {
+		ledger(t, testkit.Open(t, o))
+		db := shell(t, o)
+		for _, s := range []string{"UPDATE consent_entries SET at = 0", "DELETE FROM consent_entries", "UPDATE ledger_seals SET hash = ''", "DELETE FROM ledger_seals"} {
+			if _, err := db.ExecContext(t.Context(), s); err == nil || !strings.Contains(err.Error(), "append-only") {
+				t.Errorf("%s: %v", s, err)
+			}
+		}
+	})
+}
+
+// TestOneChangedByteIsFound changes one cell of the ledger, its evidence, its
+// seals or the answers, and expects Verify to name the place.
+func TestOneChangedByteIsFound(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, o store.Options) {
+		h := ledger(t, testkit.Open(t, o))
+		if rep, err := h.Consent.Verify(t.Context(), nil); err != nil || rep.Bad != nil || rep.Entries != 12 || rep.Seals != 2 {
+			t.Fatalf("%+v %+v, %v", rep, rep.Bad, err)
+		}
+		db := shell(t, o)
+		unlock(t, db, o)
+		text := []string{
+			"consent_entries driver", "consent_entries basis", "consent_entries commitment",
+			"consent_evidence salt", "consent_evidence evidence", "ledger_seals hash", "consents address", "consents driver",
+		}
+		number := []string{"consent_entries contact_id", "consent_entries at", "consent_entries recorded_at", "ledger_seals at", "consents at"}
+		rapid.Check(t, func(rt *rapid.T) {
+			pick := rapid.SampledFrom(append(append([]string{}, text...), number...)).Draw(rt, "cell")
+			table, col, _ := strings.Cut(pick, " ")
+			key := map[string]string{"consent_entries": "id", "consent_evidence": "entry_id", "ledger_seals": "up_to", "consents": "contact_id"}[table]
+			keys := column(t, db, fmt.Sprintf("SELECT %s FROM %s ORDER BY %s", key, table, key))
+			at := rapid.SampledFrom(keys).Draw(rt, "row")
+			was := column(t, db, fmt.Sprintf("SELECT %s FROM %s WHERE %s = %s", col, table, key, at))[0]
+			now := was + "1"
+			if slices.Contains(text, pick) {
+				i := rapid.IntRange(0, len(was)-1).Draw(rt, "byte")
+				now = was[:i] + string(was[i]^1) + was[i+1:]
+			}
+			set := fmt.Sprintf("UPDATE %s SET %s = $1 WHERE %s = %s", table, col, key, at)
+			change(t, db, set, now, col)
+			rep, err := h.Consent.Verify(t.Context(), nil)
+			change(t, db, set, was, col)
+			if err != nil || rep.Bad == nil {
+				rt.Fatalf("%s of %s changed from %q to %q was not found: %+v, %v", pick, at, was, now, rep, err)
+			}
+			if table == "consent_entries" || table == "consent_evidence" {
+				if fmt.Sprint(rep.Bad.Entry) != at {
+					rt.Fatalf("line %s was changed and %+v is named", at, rep.Bad)
+				}
+			}
+		})
+		if rep, err := h.Consent.Verify(t.Context(), nil); err != nil || rep.Bad != nil {
+			t.Fatalf("the ledger was not put back: %+v, %v", rep.Bad, err)
+		}
+	})
+}
+
+// TestWhatIsMissingIsFound deletes lines, evidence and seals.
+func TestWhatIsMissingIsFound(t *testing.T) {
+	for _, deed := range []string{
+		"DELETE FROM consent_evidence WHERE entry_id = 4",
+		"DELETE FROM consents WHERE contact_id = 2",
+		"DELETE FROM ledger_seals WHERE up_to = (SELECT MAX(up_to) FROM ledger_seals)",
+		"DELETE FROM ledger_seals WHERE up_to = (SELECT MIN(up_to) FROM ledger_seals)",
+		"DELETE FROM consent_evidence WHERE entry_id = 1; DELETE FROM consent_entries WHERE id = 1",
+	} {
+		testkit.EachEngine(t, func(t *testing.T, o store.Options) {
+			h := ledger(t, testkit.Open(t, o))
+			db := shell(t, o)
+			unlock(t, db, o)
+			if _, err := db.ExecContext(t.Context(), deed); err != nil {
+				t.Fatalf("%s: %v", deed, err)
+			}
+			if rep, err := h.Consent.Verify(t.Context(), nil); err != nil || rep.Bad == nil {
+				t.Fatalf("%s was not found: %+v, %v", deed, rep, err)
+			}
+		})
+	}
+}
+
+func change(t *testing.T, db *sql.DB, statement, value, col string) {
+	t.Helper()
+	var v any = value
+	if col == "at" || col == "recorded_at" || col == "contact_id" {
+		var n int64
+		if _, err := fmt.Sscan(value, &n); err != nil {
+			t.Fatal(err)
+		}
+		v = n
+	}
+	if _, err := db.ExecContext(t.Context(), statement, v); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+func column(t *testing.T, db *sql.DB, statement string) (out []string) {
+	t.Helper()
+	rows, err := db.QueryContext(context.WithoutCancel(t.Context()), statement)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, s)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
