@@ -13,4 +13,4 @@ CREATE TABLE responses (
   at BIGINT NOT NULL
 );
 CREATE INDEX responses_contact ON responses (contact_id, kind, run_id);
-CREATE INDEX responses_run ON responses (run_id, kind, link);
+CREATE INDEX responses_run ON responses (run_id, kind, link, contact_id, machine);

@@ -1,0 +1,86 @@
+package responses
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Paths of the public pages; a token follows, and for a click "/" and the
+// number of the link.
+const (
+	PathClick       = "/c/"
+	PathOpen        = "/o/"
+	PathUnsubscribe = "/u/"
+	PathPreferences = "/p/"
+	PathView        = "/v/"
+	OpenSuffix      = ".gif"
+)
+
+// Linker makes the addresses that stand in messages.
+type Linker struct {
+	tokens *Tokens
+	base   string
+}
+
+// NewLinker makes links below the public address of the installation, for
+// example https://news.example.com, with or without a path.
+func NewLinker(t *Tokens, publicURL string) *Linker {
+	return &Linker{tokens: t, base: strings.TrimRight(publicURL, "/")}
+}
+
+// For returns the links of one message. With anonymous set, clicks and opens
+// are counted for the run and name nobody.
+func (l *Linker) For(s Subject, anonymous bool) *Links {
+	return &Links{l: l, s: s, anonymous: anonymous}
+}
+
+// Return is the signed token for the return path of a message: at most 56
+// letters and digits that survive a change of case.
+func (l *Linker) Return(run, contact int64) string {
+	return l.tokens.Sign(ForReturn, Subject{Run: run, Contact: contact})
+}
+
+// Links are the addresses of one message; each token is signed when it is
+// first asked for. One goroutine may use it at a time.
+type Links struct {
+	l         *Linker
+	s         Subject
+	anonymous bool
+	click     string // prefix of all click links
+}
+
+// Click is the address that leads to link number n of the revision.
+func (l *Links) Click(n int) string {
+	if l.click == "" {
+		l.click = l.l.base + PathClick + l.l.tokens.Sign(ForClick, l.hit()) + "/"
+	}
+	return l.click + strconv.Itoa(n)
+}
+
+// Open is the address of the open pixel.
+func (l *Links) Open() string {
+	return l.l.base + PathOpen + l.l.tokens.Sign(ForOpen, l.hit()) + OpenSuffix
+}
+
+// Unsubscribe is the page to end the topic, and the one-click address of RFC
+// 8058. It works without end.
+func (l *Links) Unsubscribe() string {
+	return l.l.base + PathUnsubscribe + l.l.tokens.Sign(ForUnsubscribe, l.s)
+}
+
+// Preferences is the preference centre of the person. It works without end.
+func (l *Links) Preferences() string {
+	return l.l.base + PathPreferences + l.l.tokens.Sign(ForPreferences, l.s)
+}
+
+// View is the letter in a browser.
+func (l *Links) View() string {
+	return l.l.base + PathView + l.l.tokens.Sign(ForView, Subject{Run: l.s.Run, Contact: l.s.Contact})
+}
+
+func (l *Links) hit() Subject {
+	if l.anonymous {
+		return Subject{Run: l.s.Run}
+	}
+	return Subject{Run: l.s.Run, Contact: l.s.Contact}
+}

@@ -1,0 +1,224 @@
+package responses
+
+import (
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"strings"
+	"sync"
+)
+
+// Purpose is what a token is good for. A token of one purpose is worthless as
+// any other, since each is signed with a key of its own.
+type Purpose string
+
+// The purposes.
+const (
+	ForClick       Purpose = "click"
+	ForOpen        Purpose = "open"
+	ForUnsubscribe Purpose = "unsubscribe"
+	ForPreferences Purpose = "preferences"
+	ForView        Purpose = "view"
+	ForReturn      Purpose = "return"
+)
+
+func purposes() []Purpose {
+	return []Purpose{ForClick, ForOpen, ForUnsubscribe, ForPreferences, ForView, ForReturn}
+}
+
+// scoped says whether tokens of the purpose hold driver and topic, so that
+// they work for as long as the contact exists, whatever became of the run.
+func (p Purpose) scoped() bool { return p == ForUnsubscribe || p == ForPreferences }
+
+// ErrToken is the answer to everything that was not signed here for that
+// purpose. It does not say what is wrong.
+var ErrToken = errors.New("the link is not one of ours")
+
+// Subject is what a token is about. Contact 0 stands for nobody in particular
+// (hits are counted, not attributed).
+type Subject struct {
+	Run, Contact  int64
+	Driver, Topic string // in unsubscribe and preference tokens only
+}
+
+const (
+	version  = 1
+	macBytes = 16 // HMAC-SHA256 cut to 128 bits (RFC 2104 section 5)
+	keyBytes = 32
+	// maxToken bounds what is decoded: numbers, two names of at most 64
+	// characters, the MAC.
+	maxToken = 256
+	maxName  = 64
+)
+
+// spelling is base64url without padding and with one spelling only.
+var spelling = base64.RawURLEncoding.Strict()
+
+// folded is for return paths: mail servers may change the case of letters.
+var folded = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
+
+// Tokens signs and reads tokens. It is safe for concurrent use.
+type Tokens struct {
+	signers map[Purpose][]*signer // the first signs, all are believed
+}
+
+// NewTokens derives a key for each purpose from the installation's secret key
+// (HKDF, RFC 5869), which must have at least 32 octets. Tokens signed with one
+// of the older keys are still believed, so that a key can be changed without
+// breaking the links in people's mailboxes.
+func NewTokens(key []byte, older ...[]byte) (*Tokens, error) {
+	t := &Tokens{signers: map[Purpose][]*signer{}}
+	for _, secret := range append([][]byte{key}, older...) {
+		if len(secret) < keyBytes {
+			return nil, fmt.Errorf("the key that signs links has %d octets; it needs at least %d", len(secret), keyBytes)
+		}
+		for _, p := range purposes() {
+			derived, err := hkdf.Key(sha256.New, secret, nil, "rapport link "+string(p), keyBytes)
+			if err != nil {
+				return nil, fmt.Errorf("derive the key for %s links: %w", p, err)
+			}
+			t.signers[p] = append(t.signers[p], newSigner(derived))
+		}
+	}
+	return t, nil
+}
+
+// signer computes MACs with one key; the state after the key is kept.
+type signer struct{ free sync.Pool }
+
+type mac struct {
+	h   hash.Hash
+	sum [sha256.Size]byte
+}
+
+func newSigner(key []byte) *signer {
+	return &signer{free: sync.Pool{New: func() any { return &mac{h: hmac.New(sha256.New, key)} }}}
+}
+
+// append appends the MAC over b to b.
+func (s *signer) append(b []byte) []byte {
+	m := s.free.Get().(*mac)
+	m.h.Reset()
+	m.h.Write(b)
+	b = append(b, m.h.Sum(m.sum[:0])[:macBytes]...)
+	s.free.Put(m)
+	return b
+}
+
+// valid compares in constant time.
+func (s *signer) valid(body, sum []byte) bool {
+	var space [maxToken]byte
+	want := s.append(append(space[:0], body...))
+	return hmac.Equal(want[len(body):], sum)
+}
+
+// Sign returns the token of a subject: letters, digits, - and _, and for
+// return paths at most 56 lower-case letters and digits. It panics when a
+// name of the subject is longer than 64 octets, which no name of the house is.
+func (t *Tokens) Sign(p Purpose, s Subject) string {
+	var space [maxToken]byte
+	b := append(space[:0], version)
+	b = binary.AppendUvarint(b, uint64(s.Run))     //nolint:gosec // numbers of rows are positive
+	b = binary.AppendUvarint(b, uint64(s.Contact)) //nolint:gosec // as above
+	if p.scoped() {
+		b = appendName(b, s.Driver)
+		b = appendName(b, s.Topic)
+	}
+	b = t.signers[p][0].append(b)
+	if p == ForReturn {
+		return folded.EncodeToString(b)
+	}
+	return spelling.EncodeToString(b)
+}
+
+func appendName(b []byte, name string) []byte {
+	if len(name) > maxName {
+		panic("responses: a name in a token has more than 64 octets")
+	}
+	b = append(b, byte(len(name))) //nolint:gosec // at most 64
+	return append(b, name...)
+}
+
+// Read returns the subject of a token of that purpose, or ErrToken.
+func (t *Tokens) Read(p Purpose, token string) (Subject, error) {
+	if len(token) > maxToken || strings.ContainsAny(token, "\r\n") { // the decoders skip line ends
+		return Subject{}, ErrToken
+	}
+	var b []byte
+	var err error
+	if p == ForReturn {
+		b, err = folded.DecodeString(strings.ToLower(token))
+	} else {
+		b, err = spelling.DecodeString(token)
+	}
+	if err != nil || len(b) <= macBytes {
+		return Subject{}, ErrToken
+	}
+	body, sum := b[:len(b)-macBytes], b[len(b)-macBytes:]
+	ok := false
+	for _, s := range t.signers[p] {
+		ok = s.valid(body, sum) || ok
+	}
+	if !ok {
+		return Subject{}, ErrToken
+	}
+	return parse(p, body)
+}
+
+// parse reads a body whose MAC was right.
+func parse(p Purpose, b []byte) (s Subject, err error) {
+	r := reader{b: b}
+	if r.octet() != version {
+		return s, ErrToken
+	}
+	s.Run, s.Contact = r.number(), r.number()
+	if p.scoped() {
+		s.Driver, s.Topic = r.name(), r.name()
+	}
+	if r.bad || len(r.b) != 0 {
+		return Subject{}, ErrToken
+	}
+	return s, nil
+}
+
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) octet() byte {
+	if len(r.b) == 0 {
+		r.bad = true
+		return 0
+	}
+	v := r.b[0]
+	r.b = r.b[1:]
+	return v
+}
+
+func (r *reader) number() int64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 || int64(v) < 0 { //nolint:gosec // the sign is what is looked at
+		r.bad = true
+		return 0
+	}
+	r.b = r.b[n:]
+	return int64(v) //nolint:gosec // not negative
+}
+
+func (r *reader) name() string {
+	n := int(r.octet())
+	if n > len(r.b) {
+		r.bad = true
+		return ""
+	}
+	v := string(r.b[:n])
+	r.b = r.b[n:]
+	return v
+}
