@@ -102,7 +102,6 @@ func (w *Worker) deliver(ctx context.Context, t task, which outbox.Lane) error {
 	}
 	defer func() { <-l.jobs[which] }()
 	err = j.empty(ctx)
-	j.sends.Wait()
 	if !j.written(ctx) {
 		return err // the outcomes are in the spool; the batch is rung again later
 	}
@@ -150,6 +149,7 @@ type claimed struct {
 func (j *job) empty(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, jobTime)
 	defer cancel()
+	defer j.sends.Wait() // the context is theirs, too
 	var rows []outbox.Delivery
 	var next chan claimed
 	dry := false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -169,6 +170,9 @@ func newRig(t testing.TB, s testStore, lanes map[string]Lane, change func(*Optio
 		Data:       t.TempDir(), Name: "test", Now: time.Now, Jitter: rand.Float64,
 		Random: func() string { return strconv.FormatUint(rand.Uint64(), 36) },
 		Meters: prometheus.NewRegistry(),
+	}
+	if testing.Verbose() {
+		r.o.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	if change != nil {
 		change(&r.o)

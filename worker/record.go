@@ -16,7 +16,7 @@ const recordVersion = 1
 
 // Texts of a provider are cut to these lengths in the spool, in octets.
 const (
-	maxWord   = 200
+	maxWord   = 190
 	maxDetail = 400
 	maxRecord = 2048 // upper bound of a whole record with its frame
 )

@@ -134,12 +134,17 @@ func openSentinel(rest string) (redis.UniversalClient, error) {
 	for _, own := range []string{"tls", "sentinel_password", "sentinel_username"} {
 		q.Del(own)
 	}
-	plain := url.URL{Scheme: scheme, User: u.User, Host: u.Host, Path: "/" + db, RawQuery: q.Encode()}
+	plain := url.URL{Scheme: scheme, Host: u.Host, Path: "/" + db, RawQuery: q.Encode()}
 	o, err := redis.ParseFailoverURL(plain.String())
 	if err != nil {
 		return nil, badRedis("write it like redis-sentinel://user:password@host-a:26379,host-b:26379/mymaster/0")
 	}
 	o.SentinelUsername, o.SentinelPassword = sentinelUser, sentinelPassword
+	o.Username = u.User.Username()
+	o.Password, _ = u.User.Password()
+	if o.TLSConfig != nil {
+		o.TLSConfig.ServerName = "" // that of the server that is dialled
+	}
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.MaxRetries = redisDial, redisReply, redisReply, redisTries
 	return redis.NewFailoverClient(o), nil
 }
@@ -164,6 +169,9 @@ func openCluster(rest string) (redis.UniversalClient, error) {
 		return nil, badRedis("write it like redis-cluster://user:password@host-a:6379,host-b:6379")
 	}
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.MaxRetries = redisDial, redisReply, redisReply, redisTries
+	if o.TLSConfig != nil {
+		o.TLSConfig.ServerName = "" // that of the server that is dialled
+	}
 	return redis.NewClusterClient(o), nil
 }
 
