@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/wneessen/go-mail/smtp"
+
+	"rapport/internal/failpoint"
 )
 
 // conn is one conversation with a server: dialled, encrypted, authenticated
@@ -169,6 +171,7 @@ func (c *conn) exchange(ctx context.Context, l letter, step, dot time.Duration) 
 	if end := c.envelope(l, step); end != nil {
 		return reply{}, end
 	}
+	failpoint.At("after_rcpt")
 	return c.offer(l, step, dot)
 }
 
@@ -308,6 +311,7 @@ func (c *conn) offer(l letter, step, dot time.Duration) (reply, *ended) {
 		c.doubt = true
 		return reply{}, c.early(err)
 	}
+	failpoint.At("after_data_sent")
 	c.arm(dot)
 	r, err := c.read()
 	switch {
