@@ -27,6 +27,8 @@ CREATE TABLE revisions (
   UNIQUE (template_id, number)
 );
 
+-- next_at: when the next run begins; next_for: which one it is, the moment or
+-- with the recipients' zones the wall time as UTC.
 CREATE TABLE campaigns (
   id {{id}},
   uid TEXT NOT NULL UNIQUE,
@@ -35,6 +37,9 @@ CREATE TABLE campaigns (
   state TEXT NOT NULL CHECK (state IN ('draft', 'scheduled', 'running', 'paused', 'finished', 'cancelled')),
   definition TEXT NOT NULL,
   next_at BIGINT,
+  next_for BIGINT,
+  revision BIGINT NOT NULL DEFAULT 1,
+  actor TEXT NOT NULL DEFAULT '',
   note TEXT NOT NULL DEFAULT '',
   created_at BIGINT NOT NULL,
   updated_at BIGINT NOT NULL

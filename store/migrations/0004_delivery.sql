@@ -37,6 +37,8 @@ CREATE TABLE runs (
   UNIQUE (campaign_id, scheduled_for)
 );
 CREATE INDEX runs_open ON runs (id) WHERE state IN ('planning', 'running', 'paused', 'cancelling');
+CREATE INDEX runs_planning ON runs (id) WHERE state = 'planning';
+CREATE INDEX runs_untold ON runs (id) WHERE campaign_id IS NOT NULL AND finished_at IS NOT NULL AND notified_at IS NULL;
 
 -- Deliveries that are worked on together. The counters change in the same
 -- transaction as the rows they count. next_at: the earliest time something is
