@@ -1,0 +1,192 @@
+package public
+
+import (
+	"context"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"rapport/consent"
+	"rapport/responses"
+)
+
+// The body of a one-click request (RFC 8058 section 3.2), and the field that
+// the page's own button sends.
+const (
+	oneClickKey   = "List-Unsubscribe"
+	oneClickValue = "One-Click"
+	confirmKey    = "confirm"
+	confirmValue  = "yes"
+)
+
+// askUnsubscribe shows the page with the button. It is the same for every
+// token, so it tells nobody whether they have guessed one.
+func (p *Pages) askUnsubscribe(w http.ResponseWriter, r *http.Request) {
+	p.show(w, r, http.StatusOK, "unsubscribe", "leave_title", nil)
+}
+
+// unsubscribe ends the permission that the token names, when the body says so.
+// The answer is the same for a token that is not ours.
+func (p *Pages) unsubscribe(w http.ResponseWriter, r *http.Request) {
+	form := body(w, r)
+	source := ""
+	switch {
+	case form[oneClickKey] == oneClickValue:
+		source = "one-click"
+	case form[confirmKey] == confirmValue:
+		source = "unsubscribe page"
+	default:
+		p.askUnsubscribe(w, r)
+		return
+	}
+	if s, err := p.o.Tokens.Read(responses.ForUnsubscribe, r.PathValue("token")); err == nil {
+		if err := p.leave(r, s, source); err != nil {
+			p.away(w, r, err)
+			return
+		}
+	}
+	p.show(w, r, http.StatusOK, "message", "left_title", func(d *page) { d.Notice = d.T["left_text"] })
+}
+
+// leave ends one permission. Whoever closed the page meanwhile is heard too.
+func (p *Pages) leave(r *http.Request, s responses.Subject, source string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), leavePatience)
+	defer cancel()
+	lang, _ := p.texts.choose(r.Header.Get("Accept-Language"))
+	return p.o.Leaver.Leave(ctx, responses.Withdrawal{
+		Subject: s, Source: source, IP: network(r), Agent: cut(r.UserAgent()), Wording: source + "/" + lang,
+	})
+}
+
+// cut bounds what goes into the evidence.
+func cut(agent string) string {
+	const most = 300
+	return strings.ToValidUTF8(agent[:min(len(agent), most)], "")
+}
+
+// body reads a form from the body only, the first value of each field. What is
+// no form, or too long, is an empty one.
+func body(w http.ResponseWriter, r *http.Request) map[string]string {
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	var err error
+	if kind == "multipart/form-data" {
+		err = r.ParseMultipartForm(maxBody)
+	} else {
+		err = r.ParseForm()
+	}
+	if err != nil {
+		return nil
+	}
+	values := r.PostForm
+	if r.MultipartForm != nil {
+		values = r.MultipartForm.Value
+	}
+	form := map[string]string{}
+	for k, v := range values {
+		if len(v) > 0 {
+			form[k] = strings.TrimSpace(v[0])
+		}
+	}
+	return form
+}
+
+// topicView is one line of the preference centre.
+type topicView struct {
+	Name   string
+	Title  string
+	Answer string // in words
+	Stop   bool   // can be stopped
+}
+
+// preferences shows what the person has said yes and no to on this channel.
+func (p *Pages) preferences(w http.ResponseWriter, r *http.Request) {
+	s, err := p.o.Tokens.Read(responses.ForPreferences, r.PathValue("token"))
+	if err != nil {
+		p.notFound(w, r)
+		return
+	}
+	p.showPreferences(w, r, s, "")
+}
+
+func (p *Pages) showPreferences(w http.ResponseWriter, r *http.Request, s responses.Subject, notice string) {
+	ctx, cancel := context.WithTimeout(r.Context(), readPatience)
+	defer cancel()
+	topics, standing, err := p.standing(ctx, s)
+	if err != nil {
+		p.failed(w, r, err)
+		return
+	}
+	p.show(w, r, http.StatusOK, "preferences", "preferences_title", func(d *page) {
+		d.Notice = d.T[notice]
+		for _, c := range standing {
+			t, _ := consent.Find(topics, c.Topic) // without one the name stands
+			v := topicView{Name: c.Topic, Title: p.title(t, d.Lang, c.Topic), Stop: stoppable(c.Answer)}
+			v.Answer = d.T["answer_"+string(c.Answer)]
+			d.Topics, d.More = append(d.Topics, v), d.More || v.Stop
+		}
+	})
+}
+
+// standing is what the person has answered on the channel of the token.
+func (p *Pages) standing(ctx context.Context, s responses.Subject) ([]consent.Topic, []consent.Current, error) {
+	topics, err := p.o.Consent.Topics(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	sheet, err := p.o.Consent.Show(ctx, s.Contact)
+	if err != nil {
+		return nil, nil, err
+	}
+	list := slices.DeleteFunc(sheet.Standing, func(c consent.Current) bool { return c.Driver != s.Driver || c.Answer == consent.None })
+	return topics, list, nil
+}
+
+func stoppable(a consent.Answer) bool { return a == consent.Yes || a == consent.Wait }
+
+// title is what people call the topic in their language.
+func (p *Pages) title(t consent.Topic, lang, name string) string {
+	for _, l := range []string{lang, p.texts.fallback} {
+		if t.Title[l] != "" {
+			return t.Title[l]
+		}
+	}
+	for _, l := range p.texts.languages() {
+		if t.Title[l] != "" {
+			return t.Title[l]
+		}
+	}
+	return name
+}
+
+// changePreferences stops the topic that was named, or all that are standing.
+// It can only end permissions: giving one takes more proof than a link.
+func (p *Pages) changePreferences(w http.ResponseWriter, r *http.Request) {
+	s, err := p.o.Tokens.Read(responses.ForPreferences, r.PathValue("token"))
+	if err != nil {
+		p.notFound(w, r)
+		return
+	}
+	form := body(w, r)
+	ctx, cancel := context.WithTimeout(r.Context(), readPatience)
+	defer cancel()
+	_, standing, err := p.standing(ctx, s)
+	if err != nil {
+		p.failed(w, r, err)
+		return
+	}
+	notice := ""
+	for _, c := range standing {
+		if !stoppable(c.Answer) || form["all"] != confirmValue && form["topic"] != c.Topic {
+			continue
+		}
+		s.Topic = c.Topic
+		if err := p.leave(r, s, "preference page"); err != nil {
+			p.away(w, r, err)
+			return
+		}
+		notice = "saved"
+	}
+	p.showPreferences(w, r, s, notice)
+}

@@ -1,0 +1,231 @@
+package public
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"hash/maphash"
+	"html/template"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"rapport"
+	"rapport/consent"
+	"rapport/responses"
+)
+
+// Consent is what the preference centre asks the ledger; *consent.Service
+// answers.
+type Consent interface {
+	Topics(ctx context.Context) ([]consent.Topic, error)
+	Show(ctx context.Context, contact int64) (consent.Sheet, error)
+}
+
+// Leaver ends permissions; *responses.Unsubscriber does.
+type Leaver interface {
+	Leave(ctx context.Context, w responses.Withdrawal) error
+}
+
+// Options is what the pages are made of.
+type Options struct {
+	Name    string // who writes, as people know them; stands on every page
+	Locale  string // language for those who ask for none we have
+	Tokens  *responses.Tokens
+	Sink    responses.Sink // takes clicks and opens
+	Leaver  Leaver
+	Consent Consent
+	// Links returns the link table of the revision a run sends; it is asked
+	// once a run and remembered.
+	Links func(ctx context.Context, run int64) ([]string, error)
+	// Render writes the letter of a delivery again, as HTML. NotFound when it
+	// cannot be shown any more.
+	Render func(ctx context.Context, run, contact int64) (string, error)
+	Now    func() time.Time
+	Log    *slog.Logger
+}
+
+//go:embed pages texts style.css
+var files embed.FS
+
+// StylePath is where the style sheet of the pages is served.
+const StylePath = "/assets/public.css"
+
+// Pages serves the public pages. It is safe for concurrent use.
+type Pages struct {
+	o       Options
+	mux     *http.ServeMux
+	targets *targets
+	texts   *texts
+	views   *template.Template
+	style   []byte
+	seed    maphash.Seed
+}
+
+// How long a page may keep a person waiting.
+const (
+	openPatience  = 20 * time.Millisecond  // a pixel, for the recorder
+	clickPatience = 200 * time.Millisecond // a redirect, for the recorder
+	readPatience  = 3 * time.Second        // what must be read from the database
+	leavePatience = 10 * time.Second       // a withdrawal
+	maxBody       = 16 << 10               // octets of a form
+	retryAfter    = "30"                   // seconds
+)
+
+// New makes the pages.
+func New(o Options) (*Pages, error) {
+	views, err := template.ParseFS(files, "pages/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("read the public pages: %w", err)
+	}
+	style, err := files.ReadFile("style.css")
+	if err != nil {
+		return nil, fmt.Errorf("read the style of the public pages: %w", err)
+	}
+	words, err := readTexts(files, "texts", o.Locale)
+	if err != nil {
+		return nil, err
+	}
+	p := &Pages{o: o, mux: http.NewServeMux(), targets: newTargets(o.Links), texts: words, views: views, style: style, seed: maphash.MakeSeed()}
+	p.mux.HandleFunc("GET /c/{token}/{n}", p.click)
+	p.mux.HandleFunc("GET /o/{token}", p.open)
+	p.mux.HandleFunc("GET /u/{token}", p.askUnsubscribe)
+	p.mux.HandleFunc("POST /u/{token}", p.unsubscribe)
+	p.mux.HandleFunc("GET /p/{token}", p.preferences)
+	p.mux.HandleFunc("POST /p/{token}", p.changePreferences)
+	p.mux.HandleFunc("GET /v/{token}", p.view)
+	p.mux.HandleFunc("GET "+StylePath, p.styleSheet)
+	p.mux.HandleFunc("/", p.notFound)
+	return p, nil
+}
+
+// Patterns lists what the pages answer, for the mux that they stand in.
+func (*Pages) Patterns() []string { return []string{"/c/", "/o/", "/u/", "/p/", "/v/", StylePath} }
+
+// ServeHTTP implements http.Handler.
+func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	w.Header().Set("X-Robots-Tag", "noindex, nofollow")
+	p.mux.ServeHTTP(w, r)
+}
+
+func (p *Pages) styleSheet(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/css; charset=utf-8")
+	w.Header().Set("Cache-Control", "public, max-age=3600")
+	_, _ = w.Write(p.style) // the reader has gone
+}
+
+// page is what every template sees.
+type page struct {
+	T      map[string]string // the texts of the language
+	Lang   string
+	Name   string
+	Style  string // path of the style sheet, relative to the page
+	Title  string
+	Notice string // said first, to screen readers too
+	Topics []topicView
+	More   bool // something can be stopped
+}
+
+// show writes a page; the title is a key of the texts.
+func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, view, title string, fill func(*page)) {
+	lang, words := p.texts.choose(r.Header.Get("Accept-Language"))
+	data := page{T: words, Lang: lang, Name: p.o.Name, Style: ".." + StylePath, Title: words[title]}
+	if fill != nil {
+		fill(&data)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", lang)
+	h.Set("Cache-Control", "no-store")
+	h.Add("Vary", "Accept-Language")
+	if status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", retryAfter)
+	}
+	w.WriteHeader(status)
+	if err := p.views.ExecuteTemplate(w, view+".html", data); err != nil {
+		p.o.Log.DebugContext(r.Context(), "a page was not read to its end", slog.String("page", view), slog.Any("error", err))
+	}
+}
+
+func (p *Pages) notFound(w http.ResponseWriter, r *http.Request) {
+	p.show(w, r, http.StatusNotFound, "message", "gone_title", func(d *page) {
+		d.Style = depth(r.URL.Path) + StylePath[1:]
+		d.Notice = d.T["gone_text"]
+	})
+}
+
+// depth is the way from a path back to where the pages begin.
+func depth(path string) string {
+	up := ""
+	for _, c := range path[min(len(path), 1):] {
+		if c == '/' {
+			up += "../"
+		}
+	}
+	return up
+}
+
+// away says that the database does not answer. It is the answer to every error
+// but "not there": nothing has changed and trying again is right.
+func (p *Pages) away(w http.ResponseWriter, r *http.Request, err error) {
+	p.o.Log.WarnContext(r.Context(), "a public page could not be served", slog.String("page", r.Pattern), slog.Any("error", err))
+	p.show(w, r, http.StatusServiceUnavailable, "message", "away_title", func(d *page) {
+		d.Style = depth(r.URL.Path) + StylePath[1:]
+		d.Notice = d.T["away_text"]
+	})
+}
+
+func (p *Pages) failed(w http.ResponseWriter, r *http.Request, err error) {
+	if rapport.KindOf(err) == rapport.NotFound {
+		p.notFound(w, r)
+		return
+	}
+	p.away(w, r, err)
+}
+
+// hitOf reads from a request who made it.
+func hitOf(r *http.Request) responses.Hit {
+	return responses.Hit{
+		Method: r.Method, Agent: r.UserAgent(),
+		Purpose: []string{r.Header.Get("Sec-Purpose"), r.Header.Get("Purpose"), r.Header.Get("X-Moz")},
+	}
+}
+
+// visitor keeps apart those who hit an address that names nobody, within the
+// life of this process and without naming them.
+func (p *Pages) visitor(r *http.Request) uint64 {
+	var h maphash.Hash
+	h.SetSeed(p.seed)
+	_, _ = h.WriteString(network(r))    // never fails
+	_, _ = h.WriteString(r.UserAgent()) // never fails
+	return h.Sum64()
+}
+
+// network is the address a request came from, without its port.
+func network(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// event makes the event of a hit.
+func (p *Pages) event(r *http.Request, kind responses.Kind, s responses.Subject) responses.Event {
+	e := responses.Event{Kind: kind, Run: s.Run, Contact: s.Contact, At: p.o.Now()}
+	e.Machine, e.Agent = responses.Classify(kind, hitOf(r))
+	if s.Contact == 0 {
+		e.Visitor = p.visitor(r)
+	}
+	return e
+}
+
+// record hands an event to the recorder, for no longer than a person may be
+// kept waiting. One that cannot be kept is counted by the recorder.
+func (p *Pages) record(r *http.Request, e responses.Event, patience time.Duration) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), patience)
+	defer cancel()
+	_ = p.o.Sink.Record(ctx, e) // the recorder counts what it refuses
+}
