@@ -27,7 +27,7 @@ var (
 func PolicyFor(class channels.Class, dropsRepeats bool, jitter func() float64) Policy {
 	p := Policy{Repeat: dropsRepeats, Tries: 8, Backoff: marketingBackoff, Jitter: jitter}
 	if class == channels.Transactional {
-		p.Repeat, p.Tries, p.Backoff = true, 11, transactionalBackoff
+		p.Repeat, p.Tries, p.Backoff = true, 12, transactionalBackoff
 	}
 	return p
 }
@@ -139,4 +139,16 @@ func shorten(text string) string {
 		cut--
 	}
 	return text[:cut] + "…"
+}
+
+// Doubling is a backoff that begins with first and doubles up to longest.
+func Doubling(first, longest time.Duration) []time.Duration {
+	if first <= 0 {
+		first = time.Minute
+	}
+	var list []time.Duration
+	for d := first; d < longest; d *= 2 {
+		list = append(list, d)
+	}
+	return append(list, max(first, longest))
 }

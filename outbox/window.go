@@ -33,6 +33,9 @@ func (w *Window) Opens(now time.Time, recipient *time.Location) time.Time {
 			continue
 		}
 		from, to := rapport.LocalTime(date.Add(w.From), zone), rapport.LocalTime(date.Add(w.To), zone)
+		if !from.Before(to) {
+			continue // all of it lies in a gap of the clocks
+		}
 		if now.Before(from) {
 			return from
 		}
