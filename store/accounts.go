@@ -112,3 +112,30 @@ func readAccount(ctx context.Context, r runner, id int64, now time.Time, a *outb
 }
 
 const qHeld query = `SELECT channel FROM holds WHERE channel = $1 AND (until = 0 OR until > $2)`
+
+// Recent is a run of a campaign, for pages that list them.
+type Recent struct {
+	ID    int64
+	Title string // of the campaign; may be empty
+	outbox.Account
+}
+
+const qRecent query = `
+SELECT r.id, c.title FROM runs r JOIN campaigns c ON c.id = r.campaign_id ORDER BY r.id DESC LIMIT $1`
+
+// RecentRuns lists the newest runs of campaigns with their accounts.
+func (s *Store) RecentRuns(ctx context.Context, limit int) ([]Recent, error) {
+	list, err := collect(ctx, s.reader(), qRecent, func(scan func(...any) error) (r Recent, err error) {
+		err = scan(&r.ID, &r.Title)
+		return r, err
+	}, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", s.classify(err))
+	}
+	for i := range list {
+		if list[i].Account, err = s.account(ctx, list[i].ID, s.now()); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}

@@ -157,3 +157,26 @@ func (s *Store) Rest(ctx context.Context, batch int64) error {
 	}
 	return nil
 }
+
+const qDelivered query = `
+SELECT id, run_id, batch_id, contact_id, COALESCE(address, ''), turn, attempt, expires_at, COALESCE(data, '')
+FROM deliveries WHERE run_id = $1 AND contact_id = $2`
+
+// Delivered returns the delivery of a run to a contact with its person, for
+// showing it again. A person who was erased is NotFound.
+func (s *Store) Delivered(ctx context.Context, run, contact int64) (outbox.Delivery, error) {
+	d, ok, err := one(ctx, s.reader(), qDelivered, scanClaimed, run, contact)
+	if err != nil {
+		return d, fmt.Errorf("read delivery %s: %w", rapport.DeliveryID(run, contact), s.classify(err))
+	}
+	list := []outbox.Delivery{d}
+	if ok {
+		if err := s.addPersons(ctx, list); err != nil {
+			return d, fmt.Errorf("read the person of delivery %s: %w", rapport.DeliveryID(run, contact), s.classify(err))
+		}
+	}
+	if !ok || list[0].Person == nil {
+		return d, rapport.NotFoundf("there is no delivery %s", rapport.DeliveryID(run, contact))
+	}
+	return list[0], nil
+}

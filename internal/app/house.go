@@ -8,9 +8,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"sync"
+	"sync/atomic"
 	"time"
 
+	"rapport"
+	"rapport/campaigns"
 	"rapport/channels"
 	"rapport/config"
 	"rapport/consent"
@@ -18,6 +20,7 @@ import (
 	"rapport/responses"
 	"rapport/store"
 	"rapport/templates"
+	"rapport/worker"
 )
 
 // Options is what a house is built from.
@@ -41,6 +44,7 @@ type House struct {
 	Contacts  *contacts.Service
 	Consent   *consent.Service
 	Templates *templates.Service
+	Campaigns *campaigns.Service
 	Version   string
 
 	now    func() time.Time
@@ -48,7 +52,8 @@ type House struct {
 	tokens *responses.Tokens
 	links  *responses.Linker
 	types  *typeTable
-	zones  sync.Map // name → *time.Location
+	home   *time.Location                // of people and schedules that name none
+	worker atomic.Pointer[worker.Worker] // while this process sends
 }
 
 // Open makes the data folder if need be, opens the store and builds the
@@ -91,12 +96,20 @@ func (h *House) furnish(ctx context.Context) error {
 	h.Contacts = contacts.New(contacts.Options{Store: h.Store, Drivers: h.Drivers, Fingerprint: fingerprint, Now: h.now, Random: h.random})
 	h.Consent = consent.New(consent.Options{Store: h.Store, Drivers: h.Drivers, Fingerprint: fingerprint, Now: h.now, Random: h.random})
 	h.Templates = templates.NewService(h.Store, h.Drivers, h.templateSchema, h.now, h.random)
-	h.types = &typeTable{contacts: h.Contacts, now: h.now}
 	var err error
+	if h.home, err = time.LoadLocation(h.Config.Zone); err != nil {
+		return rapport.Invalidf("zone", "%q is not a time zone; write one like Europe/Berlin", h.Config.Zone)
+	}
+	h.types = &typeTable{contacts: h.Contacts, now: h.now}
 	if h.tokens, err = responses.NewTokens(h.Keys.Sign); err != nil {
 		return err
 	}
 	h.links = responses.NewLinker(h.tokens, h.PublicURL())
+	h.Campaigns = campaigns.New(campaigns.Options{
+		Store: h.Store, Contacts: h.Contacts, Consent: h.Consent, Templates: h.Templates, Drivers: h.Drivers,
+		Channels: h.campaignChannels(), PublicURL: h.PublicURL(), Zone: h.home, Poke: h.poke,
+		Now: h.now, Random: h.random, Log: h.Log,
+	})
 	if err := h.Contacts.CheckPepper(ctx, contacts.PepperID(h.Keys.Pepper)); err != nil {
 		return err
 	}
@@ -140,6 +153,23 @@ func (h *House) PublicURL() string {
 		return h.Config.PublicURL
 	}
 	return "http://" + h.Config.Listen
+}
+
+// campaignChannels is what campaigns need to know of the channels.
+func (h *House) campaignChannels() []campaigns.Channel {
+	list := make([]campaigns.Channel, 0, len(h.Config.Channels))
+	for _, c := range h.Config.Channels {
+		list = append(list, campaigns.Channel{Name: c.Name, Driver: c.Driver, Rate: c.Rate.PerSecond()})
+	}
+	return list
+}
+
+// poke wakes the pump if it lives in this process; otherwise it looks within
+// a second.
+func (h *House) poke() {
+	if w := h.worker.Load(); w != nil {
+		w.Poke()
+	}
 }
 
 // Close lets everything go.
