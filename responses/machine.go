@@ -7,8 +7,8 @@ import (
 
 // Hit is what an HTTP request tells about who made it.
 type Hit struct {
-	Method string
-	Agent  string // User-Agent
+	Head  bool   // asked by HEAD
+	Agent string // User-Agent
 	// Purpose holds the values of Sec-Purpose, Purpose and X-Moz.
 	Purpose []string
 }
@@ -97,7 +97,7 @@ func Classify(kind Kind, h Hit) (machine bool, class string) {
 			return true, AgentPrefetch
 		}
 	}
-	if h.Method == "HEAD" {
+	if h.Head {
 		return true, AgentHead
 	}
 	return machine, class

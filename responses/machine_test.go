@@ -15,21 +15,21 @@ func TestClassify(t *testing.T) {
 		machine bool
 		class   string
 	}{
-		{Clicked, Hit{Method: "GET", Agent: firefox}, false, AgentBrowser},
-		{Opened, Hit{Method: "GET", Agent: firefox}, false, AgentBrowser},
-		{Clicked, Hit{Method: "HEAD", Agent: firefox}, true, AgentHead},
-		{Clicked, Hit{Method: "GET", Agent: firefox, Purpose: []string{"", "prefetch;prerender"}}, true, AgentPrefetch},
-		{Clicked, Hit{Method: "GET", Agent: firefox, Purpose: []string{"Prefetch"}}, true, AgentPrefetch},
-		{Opened, Hit{Method: "GET", Agent: "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"}, false, "gmail_proxy"},
-		{Opened, Hit{Method: "GET", Agent: "YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html"}, false, "yahoo_proxy"},
-		{Opened, Hit{Method: "GET", Agent: "Mozilla/5.0"}, true, "apple_proxy"},
-		{Clicked, Hit{Method: "GET", Agent: "Mozilla/5.0"}, false, AgentBrowser}, // the proxy fetches images only
-		{Clicked, Hit{Method: "GET", Agent: "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)"}, true, "link_preview"},
-		{Clicked, Hit{Method: "GET", Agent: "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)"}, true, "crawler"},
-		{Clicked, Hit{Method: "GET", Agent: "curl/8.5.0"}, true, "library"},
-		{Clicked, Hit{Method: "GET"}, true, AgentNone},
-		{Opened, Hit{Method: "GET"}, false, AgentNone},
-		{Clicked, Hit{Method: "GET", Agent: firefox + " Barracuda"}, false, AgentBrowser}, // unverified, so off
+		{Clicked, Hit{Agent: firefox}, false, AgentBrowser},
+		{Opened, Hit{Agent: firefox}, false, AgentBrowser},
+		{Clicked, Hit{Head: true, Agent: firefox}, true, AgentHead},
+		{Clicked, Hit{Agent: firefox, Purpose: []string{"", "prefetch;prerender"}}, true, AgentPrefetch},
+		{Clicked, Hit{Agent: firefox, Purpose: []string{"Prefetch"}}, true, AgentPrefetch},
+		{Opened, Hit{Agent: "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"}, false, "gmail_proxy"},
+		{Opened, Hit{Agent: "YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html"}, false, "yahoo_proxy"},
+		{Opened, Hit{Agent: "Mozilla/5.0"}, true, "apple_proxy"},
+		{Clicked, Hit{Agent: "Mozilla/5.0"}, false, AgentBrowser}, // the proxy fetches images only
+		{Clicked, Hit{Agent: "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)"}, true, "link_preview"},
+		{Clicked, Hit{Agent: "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)"}, true, "crawler"},
+		{Clicked, Hit{Agent: "curl/8.5.0"}, true, "library"},
+		{Clicked, Hit{}, true, AgentNone},
+		{Opened, Hit{}, false, AgentNone},
+		{Clicked, Hit{Agent: firefox + " Barracuda"}, false, AgentBrowser}, // unverified, so off
 	} {
 		if machine, class := Classify(c.kind, c.hit); machine != c.machine || class != c.class {
 			t.Errorf("%s by %+v: machine %v, %s; want %v, %s", c.kind, c.hit, machine, class, c.machine, c.class)

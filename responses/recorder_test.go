@@ -62,9 +62,11 @@ func (*memory) RunLinks(context.Context, int64) ([]string, error)        { retur
 func opened(contact int64) Event {
 	return Event{Kind: Opened, Run: 1, Contact: contact, At: time.Now()}
 }
+
 func clicked(link int) Event {
 	return Event{Kind: Clicked, Run: 1, Contact: 1, Link: link, At: time.Now()}
 }
+
 func started(t *testing.T, m *memory) *Recorder {
 	t.Helper()
 	r := NewRecorder(m, slog.New(slog.DiscardHandler))

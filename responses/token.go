@@ -57,15 +57,11 @@ const (
 	maxName  = 64
 )
 
-// spelling is base64url without padding and with one spelling only.
-var spelling = base64.RawURLEncoding.Strict()
-
-// folded is for return paths: mail servers may change the case of letters.
-var folded = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
-
 // Tokens signs and reads tokens. It is safe for concurrent use.
 type Tokens struct {
-	signers map[Purpose][]*signer // the first signs, all are believed
+	signers  map[Purpose][]*signer // the first signs, all are believed
+	spelling *base64.Encoding      // base64url without padding, with one spelling only
+	folded   *base32.Encoding      // for return paths: mail servers may change the case
 }
 
 // NewTokens derives a key for each purpose from the installation's secret key
@@ -73,7 +69,11 @@ type Tokens struct {
 // of the older keys are still believed, so that a key can be changed without
 // breaking the links in people's mailboxes.
 func NewTokens(key []byte, older ...[]byte) (*Tokens, error) {
-	t := &Tokens{signers: map[Purpose][]*signer{}}
+	t := &Tokens{
+		signers:  map[Purpose][]*signer{},
+		spelling: base64.RawURLEncoding.Strict(),
+		folded:   base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding),
+	}
 	for _, secret := range append([][]byte{key}, older...) {
 		if len(secret) < keyBytes {
 			return nil, fmt.Errorf("the key that signs links has %d octets; it needs at least %d", len(secret), keyBytes)
@@ -132,9 +132,9 @@ func (t *Tokens) Sign(p Purpose, s Subject) string {
 	}
 	b = t.signers[p][0].append(b)
 	if p == ForReturn {
-		return folded.EncodeToString(b)
+		return t.folded.EncodeToString(b)
 	}
-	return spelling.EncodeToString(b)
+	return t.spelling.EncodeToString(b)
 }
 
 func appendName(b []byte, name string) []byte {
@@ -153,9 +153,9 @@ func (t *Tokens) Read(p Purpose, token string) (Subject, error) {
 	var b []byte
 	var err error
 	if p == ForReturn {
-		b, err = folded.DecodeString(strings.ToLower(token))
+		b, err = t.folded.DecodeString(strings.ToLower(token))
 	} else {
-		b, err = spelling.DecodeString(token)
+		b, err = t.spelling.DecodeString(token)
 	}
 	if err != nil || len(b) <= macBytes {
 		return Subject{}, ErrToken

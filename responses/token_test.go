@@ -103,7 +103,7 @@ func TestGuesses(t *testing.T) {
 		for i := 3; i < len(b); i++ {
 			b[i] = byte(r.IntN(256))
 		}
-		if s, err := tokens.Read(ForClick, spelling.EncodeToString(b)); err == nil {
+		if s, err := tokens.Read(ForClick, tokens.spelling.EncodeToString(b)); err == nil {
 			t.Fatalf("guessed %+v", s)
 		}
 	}

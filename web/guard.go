@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -61,8 +62,8 @@ func near(a netip.Addr) bool { return a.IsLoopback() || a.IsPrivate() || a.IsLin
 func forwarded(fields []string) (netip.Addr, bool) {
 	var found netip.Addr
 	list := strings.Split(strings.Join(fields, ","), ",")
-	for i := len(list) - 1; i >= 0; i-- {
-		a, err := netip.ParseAddr(strings.TrimSpace(list[i]))
+	for _, text := range slices.Backward(list) {
+		a, err := netip.ParseAddr(strings.TrimSpace(text))
 		if err != nil {
 			break
 		}

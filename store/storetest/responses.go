@@ -1,7 +1,7 @@
 package storetest
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -26,7 +26,7 @@ func Responses(t *testing.T, open func(t *testing.T) *store.Store) {
 	}
 }
 
-var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+func hitTime() time.Time { return time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC) }
 
 func (h *House) respond(t testing.TB, events ...responses.Event) int {
 	t.Helper()
@@ -47,29 +47,29 @@ func (h *House) summary(t testing.TB, run int64) responses.Summary {
 }
 
 func examineOnce(t *testing.T, h *House) {
-	click := responses.Event{Kind: responses.Clicked, Run: 1, Contact: 7, Link: 2, Agent: "browser", At: noon}
+	click := responses.Event{Kind: responses.Clicked, Run: 1, Contact: 7, Link: 2, Agent: "browser", At: hitTime()}
 	if n := h.respond(t, click, click); n != 1 {
 		t.Errorf("the same click twice in one go added %d rows", n)
 	}
 	later := click
-	later.At = noon.Add(time.Minute)
+	later.At = hitTime().Add(time.Minute)
 	if n := h.respond(t, later); n != 0 {
 		t.Errorf("again within the window added %d rows", n)
 	}
 	machine, other, later := click, click, click
 	machine.Machine = true
 	other.Link = 3
-	later.At = noon.Add(responses.Window)
+	later.At = hitTime().Add(responses.Window)
 	if n := h.respond(t, machine, other, later); n != 3 {
 		t.Errorf("a machine's, another link's and a later one added %d rows, want 3", n)
 	}
-	gone := responses.Event{Kind: responses.Unsubscribed, Run: 1, Contact: 7, At: noon}
+	gone := responses.Event{Kind: responses.Unsubscribed, Run: 1, Contact: 7, At: hitTime()}
 	again := gone
-	again.At = noon.Add(48 * time.Hour)
+	again.At = hitTime().Add(48 * time.Hour)
 	if n := h.respond(t, gone, again); n != 1 {
 		t.Errorf("unsubscribing twice added %d rows", n)
 	}
-	bounce := responses.Event{Kind: responses.Bounced, Run: 1, Contact: 7, At: noon, Dedupe: "report-17", Detail: "550 5.1.1"}
+	bounce := responses.Event{Kind: responses.Bounced, Run: 1, Contact: 7, At: hitTime(), Dedupe: "report-17", Detail: "550 5.1.1"}
 	if n := h.respond(t, bounce) + h.respond(t, bounce); n != 1 {
 		t.Errorf("a report twice added %d rows", n)
 	}
@@ -77,7 +77,7 @@ func examineOnce(t *testing.T, h *House) {
 
 func examineSummary(t *testing.T, h *House) {
 	hit := func(kind responses.Kind, contact int64, link int, machine bool) responses.Event {
-		return responses.Event{Kind: kind, Run: 1, Contact: contact, Link: link, Machine: machine, At: noon}
+		return responses.Event{Kind: kind, Run: 1, Contact: contact, Link: link, Machine: machine, At: hitTime()}
 	}
 	anonymous := hit(responses.Opened, 0, 0, false)
 	anonymous.Visitor = 5
@@ -112,8 +112,8 @@ func examineBurst(t *testing.T, h *House) {
 	click := func(contact int64, link int, at time.Time) responses.Event {
 		return responses.Event{Kind: responses.Clicked, Run: 1, Contact: contact, Link: link, At: at, Agent: "browser"}
 	}
-	h.respond(t, click(1, 0, noon.Add(-time.Hour)), click(1, 1, noon), click(1, 2, noon), click(2, 1, noon))
-	burst := []responses.Burst{{Run: 1, Contact: 1, From: noon}}
+	h.respond(t, click(1, 0, hitTime().Add(-time.Hour)), click(1, 1, hitTime()), click(1, 2, hitTime()), click(2, 1, hitTime()))
+	burst := []responses.Burst{{Run: 1, Contact: 1, From: hitTime()}}
 	if _, err := h.Store.AddResponses(t.Context(), nil, burst); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func examineBurst(t *testing.T, h *House) {
 		t.Errorf("after the burst: %+v", got)
 	}
 	// The person's own click in the same window is not lost to the scanner's.
-	if n := h.respond(t, click(1, 1, noon.Add(time.Minute))); n != 1 {
+	if n := h.respond(t, click(1, 1, hitTime().Add(time.Minute))); n != 1 {
 		t.Errorf("the person's own click added %d rows", n)
 	}
 	if _, err := h.Store.AddResponses(t.Context(), nil, burst[:0]); err != nil {
@@ -133,14 +133,14 @@ func examineTimeline(t *testing.T, h *House) {
 	person := h.somebody(t, "anna@example.com")
 	h.respond(
 		t,
-		responses.Event{Kind: responses.Opened, Run: 1, Contact: person, At: noon, Agent: "gmail_proxy"},
-		responses.Event{Kind: responses.Clicked, Run: 1, Contact: person, Link: 3, At: noon.Add(time.Minute), Agent: `quote " and ü`},
+		responses.Event{Kind: responses.Opened, Run: 1, Contact: person, At: hitTime(), Agent: "gmail_proxy"},
+		responses.Event{Kind: responses.Clicked, Run: 1, Contact: person, Link: 3, At: hitTime().Add(time.Minute), Agent: `quote " and ü`},
 	)
 	got, err := h.Store.ResponsesOf(t.Context(), person, 10)
 	if err != nil || len(got) != 2 {
 		t.Fatalf("%+v, %v", got, err)
 	}
-	if got[0].Kind != responses.Clicked || got[0].Link != 3 || got[0].Agent != `quote " and ü` || !got[1].At.Equal(noon) {
+	if got[0].Kind != responses.Clicked || got[0].Link != 3 || got[0].Agent != `quote " and ü` || !got[1].At.Equal(hitTime()) {
 		t.Errorf("timeline %+v", got)
 	}
 	if err := h.Contacts.Erase(t.Context(), person); err != nil {
@@ -161,7 +161,7 @@ func examineManyHits(t *testing.T, h *House) {
 	for round := range 3 {
 		var events []responses.Event
 		for i := range 1000 {
-			events = append(events, responses.Event{Kind: responses.Opened, Run: 1, Contact: int64(i%250) + 1, At: noon.Add(time.Duration(round) * time.Second), Agent: fmt.Sprint(i)})
+			events = append(events, responses.Event{Kind: responses.Opened, Run: 1, Contact: int64(i%250) + 1, At: hitTime().Add(time.Duration(round) * time.Second), Agent: strconv.Itoa(i)})
 		}
 		want := 250
 		if round > 0 {

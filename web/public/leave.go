@@ -30,7 +30,7 @@ func (p *Pages) askUnsubscribe(w http.ResponseWriter, r *http.Request) {
 // The answer is the same for a token that is not ours.
 func (p *Pages) unsubscribe(w http.ResponseWriter, r *http.Request) {
 	form := body(w, r)
-	source := ""
+	var source string
 	switch {
 	case form[oneClickKey] == oneClickValue:
 		source = "one-click"
@@ -72,7 +72,7 @@ func body(w http.ResponseWriter, r *http.Request) map[string]string {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	var err error
 	if kind == "multipart/form-data" {
-		err = r.ParseMultipartForm(maxBody)
+		err = r.ParseMultipartForm(maxBody) //nolint:gosec // the body is bounded just above
 	} else {
 		err = r.ParseForm()
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"rapport"
@@ -158,13 +159,7 @@ func (p *Pages) notFound(w http.ResponseWriter, r *http.Request) {
 
 // depth is the way from a path back to where the pages begin.
 func depth(path string) string {
-	up := ""
-	for _, c := range path[min(len(path), 1):] {
-		if c == '/' {
-			up += "../"
-		}
-	}
-	return up
+	return strings.Repeat("../", strings.Count(path[min(len(path), 1):], "/"))
 }
 
 // away says that the database does not answer. It is the answer to every error
@@ -188,7 +183,7 @@ func (p *Pages) failed(w http.ResponseWriter, r *http.Request, err error) {
 // hitOf reads from a request who made it.
 func hitOf(r *http.Request) responses.Hit {
 	return responses.Hit{
-		Method: r.Method, Agent: r.UserAgent(),
+		Head: r.Method == http.MethodHead, Agent: r.UserAgent(),
 		Purpose: []string{r.Header.Get("Sec-Purpose"), r.Header.Get("Purpose"), r.Header.Get("X-Moz")},
 	}
 }

@@ -54,20 +54,39 @@ const barWidth = 1000.0
 
 func viewOf(r Run, samples []sample, now time.Time) runView {
 	v := runView{Run: r, Ended: r.Planned - r.Open(), Left: left(r.Account)}
-	x := 0.0
 	for _, st := range outbox.States() {
-		n := r.States[st]
-		if n > 0 && r.Planned > 0 {
-			w := barWidth * float64(n) / float64(r.Planned)
-			v.Bars = append(v.Bars, bar{st, x, w})
-			x += w
-		}
-		v.Rows = append(v.Rows, row{st, n, reasons(r.Reasons[st])})
+		v.Rows = append(v.Rows, row{st, r.States[st], reasons(r.Reasons[st])})
 	}
+	v.Bars = bars(r)
 	v.Waiting, v.NotPlanned = reasons(r.Account.Waiting), reasons(r.Account.NotPlanned)
 	v.Links = links(r)
 	v.Plot = draw(r, samples, now)
 	return v
+}
+
+// bars draws the account: what has ended grows from the left, what waits is
+// at the right.
+func bars(r Run) []bar {
+	order := outbox.States()
+	slices.SortStableFunc(order, func(a, b outbox.State) int {
+		switch {
+		case a.Open() == b.Open():
+			return 0
+		case a.Open():
+			return 1
+		}
+		return -1
+	})
+	var out []bar
+	x := 0.0
+	for _, st := range order {
+		if n := r.States[st]; n > 0 && r.Planned > 0 {
+			w := barWidth * float64(n) / float64(r.Planned)
+			out = append(out, bar{st, x, w})
+			x += w
+		}
+	}
+	return out
 }
 
 // left says in words how long it will take.
@@ -91,9 +110,9 @@ func reasons(m map[outbox.Reason]int64) []reasonRow {
 
 // links lists every link of the letter, also those nobody clicked.
 func links(r Run) []linkRow {
-	out := make([]linkRow, len(r.Targets))
+	var out []linkRow
 	for i, t := range r.Targets {
-		out[i] = linkRow{Number: i, Target: t}
+		out = append(out, linkRow{Number: i, Target: t})
 	}
 	most := int64(1)
 	for _, l := range r.Back.Links {
