@@ -1,10 +1,12 @@
 package consent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -225,26 +227,13 @@ func standingOf(all []Current) []Current {
 
 func same(a, b []Current) bool {
 	order := func(x, y Current) int {
-		if x.Driver != y.Driver {
-			return compare(x.Driver, y.Driver)
-		}
-		return compare(x.Topic, y.Topic)
+		return cmp.Or(strings.Compare(x.Driver, y.Driver), strings.Compare(x.Topic, y.Topic))
 	}
 	slices.SortFunc(a, order)
 	slices.SortFunc(b, order)
 	return slices.EqualFunc(a, b, func(x, y Current) bool {
 		return x.Driver == y.Driver && x.Topic == y.Topic && x.Answer == y.Answer && x.Address == y.Address && x.Entry == y.Entry && x.At.Equal(y.At)
 	})
-}
-
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // everybody calls do for each contact that the ledger or an answer names.
