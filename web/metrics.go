@@ -10,6 +10,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"rapport/responses"
 )
 
 // observer counts requests by route and status, and how long they took.
@@ -49,6 +51,27 @@ func (o *observer) watched(next http.Handler) http.Handler {
 		o.count.WithLabelValues(route, strconv.Itoa(rec.status)).Inc()
 		o.took.WithLabelValues(route).Observe(o.now().Sub(began).Seconds())
 	})
+}
+
+// ObserveResponses shows the counters of the recorder of responses.
+func ObserveResponses(reg prometheus.Registerer, stats func() responses.Stats) error {
+	count := func(result string, of func(responses.Stats) int64) error {
+		return reg.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "rapport_responses_total", Help: "Opens, clicks and other responses by what became of them: recorded, repeated (counted already) or refused (could not be kept).",
+			ConstLabels: prometheus.Labels{"result": result},
+		}, func() float64 { return float64(of(stats())) }))
+	}
+	err := errors.Join(
+		count("recorded", func(s responses.Stats) int64 { return s.Recorded }),
+		count("repeated", func(s responses.Stats) int64 { return s.Repeated }),
+		count("refused", func(s responses.Stats) int64 { return s.Refused }),
+		reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "rapport_responses_waiting", Help: "Responses that are not written yet.",
+		}, func() float64 { return float64(stats().Waiting) })))
+	if err != nil {
+		return fmt.Errorf("register the metrics of responses: %w", err)
+	}
+	return nil
 }
 
 // operators adds what only the admin listener shows: metrics and profiles. The

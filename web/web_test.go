@@ -282,6 +282,9 @@ func TestAdmin(t *testing.T) {
 	for _, path := range []string{"/healthz", "/u/secret-token", "/u/another", "/nowhere/else"} {
 		ask(h, "GET", path)
 	}
+	if err := ObserveResponses(reg, func() responses.Stats { return responses.Stats{Recorded: 3, Waiting: 4} }); err != nil {
+		t.Fatal(err)
+	}
 	rep, err := report.New(report.Options{Name: "Rapport", Log: o.Log, Data: func(context.Context) (report.Data, error) { return report.Data{At: time.Now()}, nil }})
 	if err != nil {
 		t.Fatal(err)
@@ -304,6 +307,8 @@ func TestAdmin(t *testing.T) {
 		{"/readyz", 503, `"database":"unavailable"`},
 		{"/healthz", 200, "ok"},
 		{"/metrics", 200, `rapport_http_requests_total{route="GET /u/{token}",status="200"} 2`},
+		{"/metrics", 200, `rapport_responses_total{result="recorded"} 3`},
+		{"/metrics", 200, `rapport_responses_waiting 4`},
 		{"/debug/pprof/goroutine?debug=1", 200, "goroutine profile"},
 		{"/debug/pprof/cmdline", 404, ""},
 		{"/nowhere", 404, ""},

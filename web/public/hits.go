@@ -92,5 +92,5 @@ func (p *Pages) view(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(html)) // the reader has gone
 }
 
-const letterPolicy = "sandbox allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation; default-src 'none'; " +
+const letterPolicy = "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; " +
 	"style-src 'unsafe-inline'; img-src https: data:; font-src https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
