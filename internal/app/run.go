@@ -47,6 +47,9 @@ func (h *House) run(ctx context.Context, ready func(Addresses), pages bool) erro
 		return err
 	}
 	recorder := responses.NewRecorder(h.Store, h.Log)
+	if err := web.ObserveResponses(meters, recorder.Stats); err != nil {
+		return errors.Join(err, e.close())
+	}
 	var at Addresses
 	var started bool
 	err = lifecycle.Run(ctx, func(_ context.Context, fail lifecycle.Fail) []lifecycle.Part {
@@ -130,8 +133,7 @@ func (h *House) checks() []web.Check {
 	return checks
 }
 
-// Sending is how a command waits for its messages: this process sends them
-// itself when nobody else does.
+// followEvery is how often a command that waits looks again.
 const followEvery = 200 * time.Millisecond
 
 // Follow waits until done says so. When nobody is sending from an embedded
