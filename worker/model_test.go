@@ -25,6 +25,7 @@ type model struct {
 	away    error          // every call fails with it
 	reject  func(outbox.Settlement) bool
 	groups  []int // settlements of each exchange
+	dues    int   // times it was asked what is due
 }
 
 type modelRun struct {
@@ -212,6 +213,7 @@ func (m *model) Due(_ context.Context, lane outbox.Lane, now time.Time, limit in
 	if m.away != nil {
 		return nil, m.away
 	}
+	m.dues++
 	due := map[int64]bool{}
 	for _, r := range m.rows {
 		if r.state == outbox.Queued && !r.notBefore.After(now) {

@@ -52,10 +52,14 @@ func (p *pump) poke() {
 func (p *pump) run(ctx context.Context) {
 	tick := time.NewTicker(pumpEvery)
 	defer tick.Stop()
+	soon := time.NewTimer(0) // the next look at campaigns, when a poke came too early
+	defer soon.Stop()
 	for {
 		began := p.w.o.Now()
 		if _, seated := p.w.seat.id(); seated {
-			p.look(ctx, began)
+			if wait := p.look(ctx, began); wait > 0 {
+				soon.Reset(wait)
+			}
 		}
 		p.w.meter.lag.Set(max(0, (p.w.o.Now().Sub(began) - pumpEvery).Seconds()))
 		rest := time.NewTimer(pumpRest)
@@ -70,24 +74,25 @@ func (p *pump) run(ctx context.Context) {
 			return
 		case <-tick.C:
 		case <-p.poked:
+		case <-soon.C:
 		}
 	}
 }
 
-func (p *pump) look(ctx context.Context, now time.Time) {
+// look rings for what is due. When it is too early to look at campaigns again
+// it says how long to wait for that.
+func (p *pump) look(ctx context.Context, now time.Time) time.Duration {
 	p.forget(now)
 	if p.w.queue.flushed() {
 		p.again(ctx, now)
 	}
 	p.ring(ctx, outbox.Now, now)
-	since := now.Sub(p.last)
-	if since >= bulkRest || since < 0 {
-		p.last = now
-		p.ring(ctx, outbox.Bulk, now)
-		return
+	if since := now.Sub(p.last); since >= 0 && since < bulkRest {
+		return bulkRest - since
 	}
-	// A poke that came too early for campaigns is not forgotten.
-	time.AfterFunc(bulkRest-since, p.poke)
+	p.last = now
+	p.ring(ctx, outbox.Bulk, now)
+	return 0
 }
 
 // ring arms what is due in a lane and asks for it: in this process directly

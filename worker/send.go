@@ -97,7 +97,9 @@ func (a *attempt) gone(ctx context.Context) {
 		a.back(a.d, "", time.Time{})
 		return
 	}
-	a.w.meter.outcome(a.lane.name, answer.State, "")
+	if answer.State != "" {
+		a.w.meter.outcome(a.lane.name, answer.State, "")
+	}
 }
 
 // compose writes the message; a crash in it spoils this delivery only.
@@ -196,7 +198,12 @@ func (a *attempt) settled(receipt channels.Receipt, err error) {
 		}
 	}
 	if err == nil && !a.departed {
+		// A mistake of the channel. The intent is written late, so that the
+		// outcome is a legal move; what the gate says cannot be helped.
 		a.w.log.Error("a channel sent a message without asking", "channel", a.lane.name, "delivery", a.d.ID)
+		if _, late := a.w.exchanger.admit(a.w.hard, outbox.Ticket{Delivery: a.d.ID, Turn: a.d.Turn}); late != nil {
+			a.w.troubled("a message that left without asking could not be recorded", late)
+		}
 	}
 	s := a.info.policy.Next(outbox.Attempt{Delivery: a.d, Channel: a.lane.name, At: now, Receipt: receipt, Err: a.doubt(err)})
 	var spooled func()
@@ -218,7 +225,9 @@ func (a *attempt) settled(receipt channels.Receipt, err error) {
 // the provider or the way to it was the reason.
 func (a *attempt) stayed(err error) bool {
 	if r, ok := errors.AsType[*refused](err); ok {
-		a.w.meter.outcome(a.lane.name, r.State, "")
+		if r.State != "" { // else the row is somebody else's by now
+			a.w.meter.outcome(a.lane.name, r.State, "")
+		}
 		switch r.Reason {
 		case outbox.WaitHeld:
 			a.lane.holds.Add(1)
