@@ -1,5 +1,7 @@
 package demo
 
+import "math/rand/v2"
+
 // thousand is how many people share one pattern of special cases: every
 // thousand has exactly the numbers below, scattered over it.
 const thousand = 1000
@@ -51,15 +53,8 @@ const (
 	markInvalid = "+invalid"
 )
 
-// scatter is person i's place in one of several independent orders of their
-// thousand. Each order visits every place once, so shares are exact.
-func scatter(i, order int) int {
-	// Multipliers that share no factor with a thousand.
-	factors := [...]int{617, 379, 733, 911, 127, 269, 541, 853}
-	return (i%thousand*factors[order] + 97*order + 411) % thousand
-}
-
-// The orders, one for each group of cases that exclude each other.
+// Orders, in each of which a thousand people stand in a line of its own; a group
+// of cases that exclude each other takes its shares from the front of one.
 const (
 	orderMail = iota
 	orderMailConsent
@@ -69,7 +64,19 @@ const (
 	orderHookConsent
 	orderName
 	orderLocale
+	orders
 )
+
+// lines shuffles the orders. Each is a permutation, so shares are exact.
+func lines(seed uint64) (out [orders][]int) {
+	for i := range out {
+		out[i] = rand.New(rand.NewPCG(seed, uint64(i))).Perm(thousand) //nolint:gosec // invention needs no secrecy
+	}
+	return out
+}
+
+// place is where person i stands in an order.
+func (c *Crowd) place(i, order int) int { return c.lines[order][i%thousand] }
 
 // pick says which of the shares a place falls into, -1 for none.
 func pick(place int, shares ...int) int {

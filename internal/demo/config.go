@@ -32,7 +32,6 @@ func configuration(data, listen, admin, public string, w *world) string {
 		"    token: " + chatToken,
 		"    api_url: " + w.chat.APIURL(),
 		"    sender: Linden & Co.",
-		"    icon: ':deciduous_tree:'",
 		"    private: [127.0.0.0/8]",
 		"  - name: shop",
 		"    driver: webhook",

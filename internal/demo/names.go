@@ -21,8 +21,13 @@ func cultures() []culture {
 			first: []string{"Anna", "Jürgen", "Käthe", "Björn", "Jörg", "Grit", "Mia", "Lennart", "Zoë", "Heike", "Götz", "Ulrike", "Ümit", "Saskia", "Matthias", "Änne"},
 			last:  []string{"Größmann", "Müllerfeld", "Weißenborn", "Königsberger", "Lindner", "Strauß-Ehlers", "Brückmann", "Öztürk-Vogel", "Hohenwart", "Kröger", "Jäger", "Schönfeld", "Ahlersmeyer", "Bäumler"},
 			places: []place{
-				{"Berlin", "DE", "Europe/Berlin"}, {"Köln", "DE", "Europe/Berlin"}, {"München", "DE", "Europe/Berlin"}, {"Hamburg", "DE", "Europe/Berlin"},
-				{"Görlitz", "DE", "Europe/Berlin"}, {"Wien", "AT", "Europe/Vienna"}, {"Zürich", "CH", "Europe/Zurich"},
+				{"Berlin", "DE", "Europe/Berlin"},
+				{"Köln", "DE", "Europe/Berlin"},
+				{"München", "DE", "Europe/Berlin"},
+				{"Hamburg", "DE", "Europe/Berlin"},
+				{"Görlitz", "DE", "Europe/Berlin"},
+				{"Wien", "AT", "Europe/Vienna"},
+				{"Zürich", "CH", "Europe/Zurich"},
 			},
 		},
 		{
@@ -30,8 +35,13 @@ func cultures() []culture {
 			first: []string{"Olivia", "Noah", "Ada", "Maeve", "Theo", "Siân", "Jack", "Imogen", "Zara", "Rory", "Winifred", "Callum", "Priya", "Desmond", "Chloë"},
 			last:  []string{"Ashcombe", "O'Hallorane", "Fairweather", "Brightwell", "McTavishy", "Okonjo-Hale", "Pemberly", "Thistlewood", "Quartermain", "Nightingdale", "Harrowgate", "Lowbridge"},
 			places: []place{
-				{"London", "GB", "Europe/London"}, {"Cardiff", "GB", "Europe/London"}, {"Dublin", "IE", "Europe/Dublin"}, {"New York", "US", "America/New_York"},
-				{"San Francisco", "US", "America/Los_Angeles"}, {"Sydney", "AU", "Australia/Sydney"}, {"Adelaide", "AU", "Australia/Adelaide"},
+				{"London", "GB", "Europe/London"},
+				{"Cardiff", "GB", "Europe/London"},
+				{"Dublin", "IE", "Europe/Dublin"},
+				{"New York", "US", "America/New_York"},
+				{"San Francisco", "US", "America/Los_Angeles"},
+				{"Sydney", "AU", "Australia/Sydney"},
+				{"Adelaide", "AU", "Australia/Adelaide"},
 			},
 		},
 		{
@@ -81,8 +91,14 @@ func flowers() []string { return []string{"🌻", "🐝", "👩‍🌾", "🇪�
 // goods is what people bought, with prices in cents.
 func goods() []good {
 	return []good{
-		{"Sauerteig-Set \"Anfang\"", 2450}, {"Linden blossom honey, 500 g", 1190}, {"Gießkanne, 5 l", 3400}, {"Wildflower seeds 🌼", 650},
-		{"Café crème, whole beans", 1480}, {"Wool blanket <large>", 8900}, {"Apfelsaft & Birnensaft, 6 × 1 l", 1620}, {"Tea for two", 990},
+		{"Sauerteig-Set \"Anfang\"", 2450},
+		{"Linden blossom honey, 500 g", 1190},
+		{"Gießkanne, 5 l", 3400},
+		{"Wildflower seeds 🌼", 650},
+		{"Café crème, whole beans", 1480},
+		{"Wool blanket <large>", 8900},
+		{"Apfelsaft & Birnensaft, 6 × 1 l", 1620},
+		{"Tea for two", 990},
 	}
 }
 

@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
+
+	"rapport/contacts"
 )
 
 // Person is one invented customer.
@@ -50,13 +53,14 @@ type Crowd struct {
 	goods    []good
 	flowers  []string
 	long     [][2]string
+	lines    [orders][]int
 }
 
 // NewCrowd makes a crowd; dates lie before the day of now.
 func NewCrowd(seed uint64, now time.Time) *Crowd {
 	return &Crowd{
 		Seed: seed, Day: now.UTC().Truncate(24 * time.Hour),
-		cultures: cultures(), goods: goods(), flowers: flowers(), long: longNames(),
+		cultures: cultures(), goods: goods(), flowers: flowers(), long: longNames(), lines: lines(seed),
 	}
 }
 
@@ -65,18 +69,18 @@ func (c *Crowd) Person(i int) Person {
 	r := rand.New(rand.NewPCG(c.Seed, uint64(i))) //nolint:gosec // invention needs no secrecy
 	home := c.culture(r)
 	p := Person{ExternalID: fmt.Sprintf("C%06d", i+1)}
-	first, last := c.name(&p, home, r, scatter(i, orderName))
+	first, last := c.name(&p, home, r, c.place(i, orderName))
 	where := home.places[r.IntN(len(home.places))]
 	p.City, p.Country, p.Zone = where.city, where.country, where.zone
-	if scatter(i, orderLocale) >= shareNoLocale {
+	if c.place(i, orderLocale) >= shareNoLocale {
 		p.Locale = home.locales[r.IntN(len(home.locales))]
 	}
 	p.Birthday = time.Date(1944+r.IntN(62), 1, 1+r.IntN(365), 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
 	c.loyalty(&p, r)
-	p.Email, p.Suppression = mailbox(i, first, last)
-	p.Chat = chat(i, first, last)
-	p.Hook = hook(i, p.ExternalID)
-	p.Consents = [3]string{consentOf(scatter(i, orderMailConsent)), consentOf(scatter(i, orderChatConsent)), consentOf(scatter(i, orderHookConsent))}
+	p.Email, p.Suppression = c.mailbox(i, first, last)
+	p.Chat = c.chat(i, first, last)
+	p.Hook = c.hook(i, p.ExternalID)
+	p.Consents = [3]string{consentOf(c.place(i, orderMailConsent)), consentOf(c.place(i, orderChatConsent)), consentOf(c.place(i, orderHookConsent))}
 	if p.Email == "" {
 		p.Consents[0] = "" // nobody can agree for an address they do not have
 	}
@@ -160,10 +164,10 @@ func (c *Crowd) loyalty(p *Person, r *rand.Rand) {
 }
 
 // mailbox makes the address of a person, and says why nobody may write there.
-func mailbox(i int, first, last string) (address, suppressed string) {
+func (c *Crowd) mailbox(i int, first, last string) (address, suppressed string) {
 	name := fmt.Sprintf("%s.%s%d", first, last, i+1)
 	domain := [...]string{"example.com", "example.org", "example.net", "mail.example.com"}[i%4]
-	switch pick(scatter(i, orderMail), shareNoEmail, shareSuppressed, shareGreylisted, shareUnknown, shareLostReply, shareCut, shareUTF8, shareIDN) {
+	switch pick(c.place(i, orderMail), shareNoEmail, shareSuppressed, shareGreylisted, shareUnknown, shareLostReply, shareCut, shareUTF8, shareIDN) {
 	case 0:
 		return "", ""
 	case 1:
@@ -185,8 +189,8 @@ func mailbox(i int, first, last string) (address, suppressed string) {
 }
 
 // chat makes the address of a person in the workspace, empty for most.
-func chat(i int, first, last string) string {
-	at := scatter(i, orderChat)
+func (c *Crowd) chat(i int, first, last string) string {
+	at := c.place(i, orderChat)
 	if at >= shareChat {
 		return ""
 	}
@@ -205,8 +209,8 @@ func chat(i int, first, last string) string {
 }
 
 // hook makes the key of a person at the shop; empty is the external ID.
-func hook(i int, external string) string {
-	switch pick(scatter(i, orderHook), shareHookLater, shareHookInvalid, shareHookLost) {
+func (c *Crowd) hook(i int, external string) string {
+	switch pick(c.place(i, orderHook), shareHookLater, shareHookInvalid, shareHookLost) {
 	case 0:
 		return external + markLater
 	case 1:
@@ -221,6 +225,15 @@ func hook(i int, external string) string {
 const columns = "external_id,first_name,last_name,email,slack,webhook,locale,time_zone,city,country,tier,points,next_tier_at,birthday,last_order,orders," +
 	"consent:email:newsletter,consent:slack:events,consent:webhook:offers,consent_at,consent_source,consent_ip"
 
+// attributes are declared before the import, so that the letters can speak of
+// what none of a few people has.
+func attributes() map[string]contacts.Type {
+	return map[string]contacts.Type{
+		"first_name": contacts.Text, "last_name": contacts.Text, "city": contacts.Text, "country": contacts.Text, "tier": contacts.Text,
+		"points": contacts.Number, "next_tier_at": contacts.Number, "birthday": contacts.Date, "last_order": contacts.Time, "orders": contacts.JSON,
+	}
+}
+
 // source is where the consents come from, as the ledger keeps it.
 const source = "sample data of the demo, sign-up form v3"
 
@@ -232,10 +245,10 @@ func (p *Person) cells() ([]string, error) {
 	}
 	next := ""
 	if p.NextTierAt > 0 {
-		next = fmt.Sprint(p.NextTierAt)
+		next = strconv.Itoa(p.NextTierAt)
 	}
 	return []string{
-		p.ExternalID, p.FirstName, p.LastName, p.Email, p.Chat, p.Hook, p.Locale, p.Zone, p.City, p.Country, p.Tier, fmt.Sprint(p.Points), next,
+		p.ExternalID, p.FirstName, p.LastName, p.Email, p.Chat, p.Hook, p.Locale, p.Zone, p.City, p.Country, p.Tier, strconv.Itoa(p.Points), next,
 		p.Birthday, p.LastOrder.Format(time.RFC3339), string(orders),
 		p.Consents[0], p.Consents[1], p.Consents[2], p.ConsentAt.Format(time.RFC3339), source, p.ConsentIP,
 	}, nil
