@@ -110,7 +110,7 @@ func (s *Store) NotPlanned(ctx context.Context, run int64, reason outbox.Reason,
 }
 
 const qResponses query = `
-SELECT kind, link, machine, COUNT(*), COUNT(DISTINCT contact_id) FROM responses WHERE run_id = $1
+SELECT kind, link, machine, COUNT(*), COUNT(DISTINCT ` + onePerson + `) FROM responses WHERE run_id = $1
 GROUP BY kind, link, machine ORDER BY kind, link, machine`
 
 // Responses implements campaigns.ReportStore.

@@ -74,7 +74,9 @@ ON CONFLICT (run_id, reason) DO UPDATE SET n = not_planned_counts.n + excluded.n
 
 const qPlanOf query = `
 SELECT r.state, r.cursor, r.scheduled_for, r.expires_after, r.driver, r.kind, r.topic_id, r.channel, r.class, r.audience
-FROM runs r WHERE r.id = $1 {{lock r}}`
+FROM runs r WHERE r.id = $1`
+
+const qPlanOfLocked query = qPlanOf + ` {{lock r}}`
 
 const qLastBatch query = `SELECT id, planned FROM batches WHERE run_id = $1 ORDER BY id DESC LIMIT 1`
 
@@ -124,41 +126,49 @@ func scanPlanning(scan func(...any) error) (p planning, err error) {
 	return p, err
 }
 
-// PlanPage implements campaigns.PlanStore.
+// PlanPage implements campaigns.PlanStore. The people are found before the
+// transaction, which begins again if somebody else has planned them meanwhile:
+// so the one writer of SQLite is not kept waiting by a look for few among many.
 func (s *Store) PlanPage(ctx context.Context, run int64, aim campaigns.Aim) (campaigns.Page, error) {
+	p, ok, err := one(ctx, s.reader(), qPlanOf, scanPlanning, run)
+	if err != nil {
+		return campaigns.Page{}, s.classify(err)
+	}
+	if !ok {
+		return campaigns.Page{}, rapport.NotFoundf("there is no run %d", run)
+	}
+	found, err := s.audiencePage(ctx, aim, p.cursor, s.planPage())
+	if err != nil {
+		return campaigns.Page{}, fmt.Errorf("find the next people: %w", s.classify(err))
+	}
 	var out campaigns.Page
-	limit := s.planPage()
-	err := s.update(ctx, bulk, func(t tx) (err error) {
-		out, err = t.planPage(ctx, run, aim, limit)
+	err = s.update(ctx, bulk, func(t tx) (err error) {
+		out, err = t.planPage(ctx, run, aim, p.cursor, found)
 		return err
 	})
 	return out, err
 }
 
-func (t tx) planPage(ctx context.Context, run int64, aim campaigns.Aim, limit int) (out campaigns.Page, err error) {
-	p, ok, err := one(ctx, t, qPlanOf, scanPlanning, run)
+func (t tx) planPage(ctx context.Context, run int64, aim campaigns.Aim, cursor int64, found window) (out campaigns.Page, err error) {
+	p, _, err := one(ctx, t, qPlanOfLocked, scanPlanning, run)
 	if err != nil {
 		return out, err
-	}
-	if !ok {
-		return out, rapport.NotFoundf("there is no run %d", run)
 	}
 	if p.ID = run; p.state != outbox.Planning {
 		return campaigns.Page{Done: true}, nil // paused or cancelled meanwhile, or planned by another process
 	}
-	people, err := t.audiencePage(ctx, aim, p.cursor, limit)
-	if err != nil {
-		return out, fmt.Errorf("find the next people: %w", err)
+	if p.cursor != cursor {
+		return out, nil // another process has planned this page
 	}
-	if len(people) > 0 {
-		if out, err = t.planPeople(ctx, p, aim, people); err != nil {
-			return out, err
-		}
-		if _, err := t.exec(ctx, qMoveCursor, run, people[len(people)-1].id); err != nil {
+	if len(found.people) > 0 {
+		if out, err = t.planPeople(ctx, p, aim, found.people); err != nil {
 			return out, err
 		}
 	}
-	if out.Done = len(people) < limit; out.Done {
+	if _, err := t.exec(ctx, qMoveCursor, run, found.cursor); err != nil {
+		return out, err
+	}
+	if out.Done = found.last; out.Done {
 		_, err = t.exec(ctx, qPlanned, run, micros(t.s.now()))
 	}
 	return out, err
@@ -170,16 +180,59 @@ type member struct {
 	zone string
 }
 
-// audiencePage finds the next people by number. The statement is built around
-// the conditions, so it is not kept prepared.
-func (t tx) audiencePage(ctx context.Context, aim campaigns.Aim, after int64, limit int) ([]member, error) {
-	args := &binds{}
-	text := "SELECT c.id, c.zone FROM contacts c WHERE c.id > " + args.whole(after) + " AND " + audienceSQL(t.s.d, aim, args) +
-		" ORDER BY c.id LIMIT " + args.whole(int64(limit))
-	return built(ctx, t.tx, text, args, func(scan func(...any) error) (m member, err error) {
-		err = scan(&m.id, &m.zone)
-		return m, err
-	})
+// window is the next people of an audience: those up to cursor; last says that
+// there are no contacts after it.
+type window struct {
+	people []member
+	cursor int64
+	last   bool
+}
+
+const qNextContact query = `SELECT id FROM contacts WHERE id > $1 ORDER BY id LIMIT 1`
+
+// One look for people covers a range of numbers some times as long as a page,
+// whatever the conditions are: a planner that guesses wrong about them cannot
+// read everybody for each page. looks bounds the looks that find nobody.
+const (
+	windowPages = 8
+	looks       = 16
+)
+
+// audiencePage finds the next people by number, at most limit. The statement
+// is built around the conditions, so it is not kept prepared.
+func (s *Store) audiencePage(ctx context.Context, aim campaigns.Aim, after int64, limit int) (window, error) {
+	w := window{cursor: after}
+	for range looks {
+		args := &binds{}
+		upper := w.cursor + windowPages*int64(limit)
+		text := "SELECT c.id, c.zone FROM contacts c WHERE c.id > " + args.whole(w.cursor) + " AND c.id <= " + args.whole(upper) +
+			" AND " + audienceSQL(s.d, aim, args) + " ORDER BY c.id LIMIT " + args.whole(int64(limit))
+		people, err := built(ctx, s.pools.read, text, args, func(scan func(...any) error) (m member, err error) {
+			err = scan(&m.id, &m.zone)
+			return m, err
+		})
+		if err != nil {
+			return w, err
+		}
+		w.people = people
+		if len(people) == limit {
+			w.cursor = people[limit-1].id
+			return w, nil
+		}
+		next, more, err := one(ctx, s.reader(), qNextContact, scalar[int64], upper)
+		if err != nil {
+			return w, err
+		}
+		if w.cursor = upper; !more {
+			w.last = true
+			return w, nil
+		}
+		w.cursor = next - 1
+		if len(people) > 0 {
+			return w, nil
+		}
+	}
+	return w, nil
 }
 
 // querier is what a pool and a transaction have in common.

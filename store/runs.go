@@ -157,13 +157,13 @@ func (s *Store) BeginRun(ctx context.Context, b campaigns.Begin) (campaigns.Run,
 				begun = campaigns.Started
 			}
 		}
-		_, err = t.exec(ctx, qTurnPage, b.Campaign, maybe(b.Next.Begin), maybe(b.Next.For), micros(s.now()), note, flag(begun == campaigns.Started), flag(open))
+		_, err = t.exec(ctx, qTurnPage, b.Campaign, maybe(b.Next.Begin), maybe(b.Next.For), micros(s.now()), note, bit(begun == campaigns.Started), bit(open))
 		return err
 	})
 	return run, begun, err
 }
 
-func flag(yes bool) int {
+func bit(yes bool) int {
 	if yes {
 		return 1
 	}

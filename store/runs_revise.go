@@ -59,7 +59,7 @@ func (s *Store) Revise(ctx context.Context, r campaigns.Revision) (int64, error)
 }
 
 func (t tx) revise(ctx context.Context, r campaigns.Revision) (int64, error) {
-	expires, err := t.reopen(ctx, r)
+	run, err := t.revisable(ctx, r)
 	if err != nil {
 		return 0, err
 	}
@@ -67,7 +67,7 @@ func (t tx) revise(ctx context.Context, r campaigns.Revision) (int64, error) {
 		row = make([]int64, 3)
 		err = scan(&row[0], &row[1], &row[2])
 		return row, err
-	}, r.Run, r.From, r.Contact, r.Reason, r.To, micros(r.Now), expires, revisePage)
+	}, r.Run, r.From, r.Contact, r.Reason, r.To, micros(r.Now), run.expires, revisePage)
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
@@ -78,11 +78,8 @@ func (t tx) revise(ctx context.Context, r campaigns.Revision) (int64, error) {
 	if err := c.write(ctx, t); err != nil {
 		return 0, err
 	}
-	for batch := range c.byBatch {
-		if r.To != outbox.Queued {
-			break
-		}
-		if _, err := t.exec(ctx, qExpiryAgain, batch); err != nil {
+	if r.To == outbox.Queued {
+		if err := t.reopen(ctx, r, run.campaign, c); err != nil {
 			return 0, err
 		}
 	}
@@ -90,31 +87,41 @@ func (t tx) revise(ctx context.Context, r campaigns.Revision) (int64, error) {
 	return int64(len(rows)), err
 }
 
-// reopen lets a run go on, if something of it is queued again, and returns how
-// long its deliveries live.
-func (t tx) reopen(ctx context.Context, r campaigns.Revision) (expires int64, err error) {
-	var state outbox.RunState
-	var campaign int64
-	var other bool
-	_, ok, err := one(ctx, t, qReopen, func(scan func(...any) error) (struct{}, error) {
-		return struct{}{}, scan(&state, &expires, &campaign, &other)
+// revised is what a person's word has to know of a run.
+type revised struct {
+	state             outbox.RunState
+	expires, campaign int64
+	other             bool // another run of the campaign is open
+}
+
+// revisable refuses to queue again what belongs to a run that cannot go on.
+func (t tx) revisable(ctx context.Context, r campaigns.Revision) (revised, error) {
+	run, _, err := one(ctx, t, qReopen, func(scan func(...any) error) (x revised, err error) {
+		err = scan(&x.state, &x.expires, &x.campaign, &x.other)
+		return x, err
 	}, r.Run)
-	if err != nil || !ok || r.To != outbox.Queued {
-		return expires, err
-	}
 	switch {
-	case state == outbox.Cancelling || state == outbox.RunCancelled:
-		return 0, rapport.Conflictf("the run was cancelled: nothing of it is sent any more")
-	case state == outbox.Finished && other:
-		return 0, rapport.Conflictf("another run of the campaign is going: try again when it has ended")
-	case state != outbox.Finished:
-		return expires, nil
+	case err != nil || r.To != outbox.Queued:
+		return run, err
+	case run.state == outbox.Cancelling || run.state == outbox.RunCancelled:
+		return run, rapport.Conflictf("the run was cancelled: nothing of it is sent any more")
+	case run.state == outbox.Finished && run.other:
+		return run, rapport.Conflictf("another run of the campaign is going: try again when it has ended")
 	}
-	if _, err := t.exec(ctx, qReopenRun, r.Run); err != nil {
-		return 0, err
+	return run, nil
+}
+
+// reopen lets a run go on of which something is queued again.
+func (t tx) reopen(ctx context.Context, r campaigns.Revision, campaign int64, c counts) error {
+	for batch := range c.byBatch {
+		if _, err := t.exec(ctx, qExpiryAgain, batch); err != nil {
+			return err
+		}
 	}
-	if campaign != 0 {
-		_, err = t.exec(ctx, qReopenCampaign, campaign, micros(r.Now))
+	n, err := t.exec(ctx, qReopenRun, r.Run)
+	if err != nil || n == 0 || campaign == 0 {
+		return err
 	}
-	return expires, err
+	_, err = t.exec(ctx, qReopenCampaign, campaign, micros(r.Now))
+	return err
 }
