@@ -156,7 +156,7 @@ func newCampaignsStart(c *cli) *cobra.Command {
 
 // reschedule gives a draft another time.
 func (c *cli) reschedule(ctx context.Context, h *app.House, name, at string) error {
-	when, err := c.moment("--at", at)
+	when, err := c.moment(at)
 	if err != nil {
 		return err
 	}

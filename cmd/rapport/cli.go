@@ -172,13 +172,12 @@ type carefulWriter struct {
 }
 
 func (w *carefulWriter) Write(p []byte) (int, error) {
-	if w.err != nil {
-		return len(p), nil
+	if w.err == nil {
+		if _, err := w.w.Write(p); err != nil {
+			w.err = fmt.Errorf("print: %w", err)
+		}
 	}
-	if _, w.err = w.w.Write(p); w.err != nil {
-		w.err = fmt.Errorf("print: %w", w.err)
-	}
-	return len(p), nil
+	return len(p), w.err
 }
 
 // read returns a file's content, or what comes by stdin for "-".
@@ -251,9 +250,9 @@ func pairs(flag string, list []string) (map[string]string, error) {
 	return out, nil
 }
 
-// moment reads a time a person wrote: with an offset, or else in the reader's
+// moment reads the time of a flag --at: with an offset, or else in the reader's
 // zone; the zero time for nothing.
-func (c *cli) moment(field, text string) (time.Time, error) {
+func (c *cli) moment(text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
@@ -265,5 +264,5 @@ func (c *cli) moment(field, text string) (time.Time, error) {
 			return rapport.LocalTime(wall, c.zone), nil
 		}
 	}
-	return time.Time{}, rapport.Invalidf(field, "%q is not a time; write 2026-12-01T09:00 (your own zone) or 2026-12-01T09:00:00+01:00", text)
+	return time.Time{}, rapport.Invalidf("--at", "%q is not a time; write 2026-12-01T09:00 (your own zone) or 2026-12-01T09:00:00+01:00", text)
 }

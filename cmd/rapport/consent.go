@@ -47,7 +47,7 @@ func (f entryFlags) entry(ctx context.Context, c *cli, h *app.House, args []stri
 		return e, err
 	}
 	e.Contact, e.Basis = x.ID, consent.Basis(f.basis)
-	e.At, err = c.moment("--at", f.at)
+	e.At, err = c.moment(f.at)
 	return e, err
 }
 
@@ -131,7 +131,7 @@ func newConsentShow(c *cli) *cobra.Command {
 				return err
 			}
 			if at != "" {
-				moment, err := c.moment("--at", at)
+				moment, err := c.moment(at)
 				if err != nil {
 					return err
 				}

@@ -141,10 +141,20 @@ func (c *cli) printDelivery(w io.Writer, d campaigns.Detail) {
 	t := newTable("DELIVERY", d.ID)
 	for _, line := range [][2]string{
 		{"state", strings.TrimSpace(string(d.State) + " " + string(d.Reason))},
-		{"campaign", d.Campaign}, {"run", d.Run}, {"channel", d.Channel}, {"topic", d.Topic}, {"revision", number(d.Revision)},
-		{"contact", dash(d.Contact)}, {"to", dash(d.Address)},
-		{"not before", c.maybe(d.NotBefore)}, {"expires", c.maybe(d.ExpiresAt)}, {"changed", c.at(d.UpdatedAt)},
-		{"provider's id", dash(d.ProviderID)}, {"server", dash(d.Server)}, {"code", dash(d.Code)}, {"tries", number(d.Attempts)},
+		{"campaign", d.Campaign},
+		{"run", d.Run},
+		{"channel", d.Channel},
+		{"topic", d.Topic},
+		{"revision", number(d.Revision)},
+		{"contact", dash(d.Contact)},
+		{"to", dash(d.Address)},
+		{"not before", c.maybe(d.NotBefore)},
+		{"expires", c.maybe(d.ExpiresAt)},
+		{"changed", c.at(d.UpdatedAt)},
+		{"provider's id", dash(d.ProviderID)},
+		{"server", dash(d.Server)},
+		{"code", dash(d.Code)},
+		{"tries", number(d.Attempts)},
 	} {
 		t.row(line[0], line[1])
 	}

@@ -61,15 +61,13 @@ func (r records) answer(question []byte) []byte {
 	name := strings.TrimSuffix(strings.ToLower(q.Questions[0].Name.String()), ".")
 	out := dnsmessage.Message{Header: dnsmessage.Header{ID: q.ID, Response: true, Authoritative: true}, Questions: q.Questions}
 	head := dnsmessage.ResourceHeader{Name: q.Questions[0].Name, Class: dnsmessage.ClassINET, TTL: 60}
-	switch q.Questions[0].Type {
-	case dnsmessage.TypeTXT:
+	if q.Questions[0].Type == dnsmessage.TypeTXT {
 		for _, text := range r.txt[name] {
 			out.Answers = append(out.Answers, dnsmessage.Resource{Header: head, Body: &dnsmessage.TXTResource{TXT: []string{text}}})
 		}
-	case dnsmessage.TypeMX:
-		if host := r.mx[name]; host != "" {
-			out.Answers = append(out.Answers, dnsmessage.Resource{Header: head, Body: &dnsmessage.MXResource{Pref: 10, MX: dnsmessage.MustNewName(host)}})
-		}
+	}
+	if host := r.mx[name]; host != "" && q.Questions[0].Type == dnsmessage.TypeMX {
+		out.Answers = append(out.Answers, dnsmessage.Resource{Header: head, Body: &dnsmessage.MXResource{Pref: 10, MX: dnsmessage.MustNewName(host)}})
 	}
 	switch {
 	case r.mute:
@@ -199,12 +197,12 @@ func TestMoments(t *testing.T) {
 		"2026-12-01T09:00:00-05:00": "2026-12-01T14:00:00Z",
 		"2027-03-28T02:30":          "2027-03-28T01:00:00Z", // does not exist: the first moment after the gap
 	} {
-		got, err := c.moment("--at", text)
+		got, err := c.moment(text)
 		if err != nil || got.UTC().Format(time.RFC3339) != want {
 			t.Errorf("%s: %v, %v, want %s", text, got.UTC(), err, want)
 		}
 	}
-	if _, err := c.moment("--at", "tomorrow"); err == nil {
+	if _, err := c.moment("tomorrow"); err == nil {
 		t.Error("tomorrow was understood")
 	}
 }

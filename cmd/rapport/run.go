@@ -51,7 +51,7 @@ func (c *cli) exit(ctx context.Context, err error) int {
 		return 0
 	case errors.As(err, &said):
 		return said.kind.ExitCode()
-	case ctx.Err() != nil && rapport.KindOf(err) == rapport.Internal:
+	case ctx.Err() != nil && (rapport.KindOf(err) == rapport.Internal || errors.Is(err, context.Canceled)):
 		_, _ = fmt.Fprintln(c.stderr, "rapport: stopped")
 		return interrupted
 	}
@@ -82,6 +82,7 @@ Exit codes: 0 ok, 1 internal, 2 invalid, 3 not found, 4 conflict, 5 denied,
 	root.Example = `  rapport demo
   rapport contacts import people.csv --grant email:newsletter --source "shop sign-up form v3"
   rapport serve --config rapport.yaml`
+	root.Version = version()
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(badFlag)

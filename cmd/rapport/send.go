@@ -61,7 +61,7 @@ func (c *cli) send(ctx context.Context, h *app.House, f sendFlags) error {
 	if m.Data, err = readData(f.data); err != nil {
 		return err
 	}
-	if m.At, err = c.moment("--at", f.at); err != nil {
+	if m.At, err = c.moment(f.at); err != nil {
 		return err
 	}
 	m.Basis = consent.Basis(f.basis)

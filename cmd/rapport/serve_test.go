@@ -84,27 +84,32 @@ func TestExitCodes(t *testing.T) {
 	stop()
 	for _, c := range []struct {
 		name string
-		ctx  context.Context
+		stop bool
 		err  error
 		code int
 		says string
 	}{
-		{"none", t.Context(), nil, 0, ""},
-		{"unclassified", t.Context(), errors.New("disk on fire"), 1, "rapport: disk on fire\n"},
-		{"invalid", t.Context(), rapport.Invalidf("city", "is not a place"), 2, "rapport: city: is not a place\n"},
-		{"not found", t.Context(), rapport.NotFoundf("nobody"), 3, "rapport: nobody\n"},
-		{"conflict", t.Context(), rapport.Conflictf("taken"), 4, "rapport: taken\n"},
-		{"denied", t.Context(), &rapport.Error{Kind: rapport.Denied, Msg: "no"}, 5, "rapport: no\n"},
-		{"unavailable", t.Context(), rapport.Unavailablef(errors.New("cause"), "gone"), 6, "rapport: gone\n"},
-		{"wrapped and joined", t.Context(), errors.Join(fmt.Errorf("do it: %w", rapport.Conflictf("taken"))), 4, "rapport: do it: taken\n"},
-		{"said already", t.Context(), saidError{rapport.Invalid}, 2, ""},
-		{"stopped", stopped, context.Canceled, 130, "rapport: stopped\n"},
-		{"mistake beside a stop", stopped, rapport.NotFoundf("nobody"), 3, "rapport: nobody\n"},
-		{"control characters", t.Context(), rapport.Invalidf("", "a\x1b[2Jb"), 2, "rapport: a·[2Jb\n"},
+		{"none", false, nil, 0, ""},
+		{"unclassified", false, errors.New("disk on fire"), 1, "rapport: disk on fire\n"},
+		{"invalid", false, rapport.Invalidf("city", "is not a place"), 2, "rapport: city: is not a place\n"},
+		{"not found", false, rapport.NotFoundf("nobody"), 3, "rapport: nobody\n"},
+		{"conflict", false, rapport.Conflictf("taken"), 4, "rapport: taken\n"},
+		{"denied", false, &rapport.Error{Kind: rapport.Denied, Msg: "no"}, 5, "rapport: no\n"},
+		{"unavailable", false, rapport.Unavailablef(errors.New("cause"), "gone"), 6, "rapport: gone\n"},
+		{"wrapped and joined", false, errors.Join(fmt.Errorf("do it: %w", rapport.Conflictf("taken"))), 4, "rapport: do it: taken\n"},
+		{"said already", false, saidError{rapport.Invalid}, 2, ""},
+		{"stopped", true, context.Canceled, 130, "rapport: stopped\n"},
+		{"stopped at the door", true, rapport.Unavailablef(context.Canceled, "no database"), 130, "rapport: stopped\n"},
+		{"mistake beside a stop", true, rapport.NotFoundf("nobody"), 3, "rapport: nobody\n"},
+		{"control characters", false, rapport.Invalidf("", "a\x1b[2Jb"), 2, "rapport: a·[2Jb\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var said bytes.Buffer
-			if got := (&cli{stderr: &said}).exit(c.ctx, c.err); got != c.code || said.String() != c.says {
+			ctx := t.Context()
+			if c.stop {
+				ctx = stopped
+			}
+			if got := (&cli{stderr: &said}).exit(ctx, c.err); got != c.code || said.String() != c.says {
 				t.Errorf("%d %q, want %d %q", got, said.String(), c.code, c.says)
 			}
 		})

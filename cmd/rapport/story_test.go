@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"rapport/internal/fake/smtpd"
+	"rapport/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "write golden files")
@@ -42,7 +43,11 @@ func TestStories(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".txtar"), func(t *testing.T) { play(t, string(text)) })
+		name := strings.TrimSuffix(filepath.Base(f), ".txtar")
+		t.Run(name, func(t *testing.T) { play(t, string(text)) })
+		if !strings.Contains(string(text), "\nsmtp\n") { // who waits on PostgreSQL waits for another process
+			t.Run(name+" on PostgreSQL", func(t *testing.T) { play(t, string(text), "RAPPORT_DATABASE="+testkit.Postgres(t).Database) })
+		}
 	}
 }
 
@@ -57,7 +62,7 @@ type player struct {
 	everything bytes.Buffer
 }
 
-func play(t *testing.T, text string) {
+func play(t *testing.T, text string, env ...string) {
 	t.Chdir(t.TempDir())
 	script, files := unpack(text)
 	for name, body := range files {
@@ -65,7 +70,7 @@ func play(t *testing.T, text string) {
 			t.Fatal(err)
 		}
 	}
-	p := &player{T: t, env: []string{"TZ=Europe/Berlin", "USER=anna", "RAPPORT_DATA=data"}}
+	p := &player{T: t, env: append(env, "TZ=Europe/Berlin", "USER=anna", "RAPPORT_DATA=data")}
 	for i, line := range strings.Split(script, "\n") {
 		p.line = strconv.Itoa(i+1) + ": " + line
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
