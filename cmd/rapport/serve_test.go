@@ -3,15 +3,19 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
 	"testing"
 
 	"rapport"
+	"rapport/internal/fake/smtpd"
+	"rapport/outbox"
 )
 
 // listener hears what a process says and reports the first time it matches.
@@ -113,5 +117,57 @@ func TestExitCodes(t *testing.T) {
 				t.Errorf("%d %q, want %d %q", got, said.String(), c.code, c.says)
 			}
 		})
+	}
+}
+
+// TestWaitingStopsWhenAsked: whoever waits for a campaign that is sent from
+// here ends it in order by Ctrl-C, and nothing is lost by it.
+func TestWaitingStopsWhenAsked(t *testing.T) {
+	story, err := os.ReadFile("testdata/script/campaign.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, files := unpack(string(story))
+	t.Chdir(t.TempDir())
+	putFiles(t, files)
+	asked := make(chan struct{}, 100)
+	server, err := smtpd.Start(t.Context(), smtpd.Options{Script: smtpd.OnAttempts(1, 1, func(s smtpd.Step) smtpd.Action {
+		if s.Stage != smtpd.Rcpt {
+			return smtpd.Action{}
+		}
+		asked <- struct{}{}
+		return smtpd.Silence()
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	env := []string{
+		"RAPPORT_DATA=data", "RAPPORT_STOP=1s", "RAPPORT_CHANNELS_NEWS_DRIVER=email", "RAPPORT_CHANNELS_NEWS_FROM=news@shop.test",
+		"RAPPORT_CHANNELS_NEWS_SERVERS=[{url: 'smtp://" + server.Addr() + "?tls=none'}]", "RAPPORT_LISTEN=127.0.0.1:0", "RAPPORT_ADMIN=off",
+	}
+	must := func(ctx context.Context, code int, line string) string {
+		t.Helper()
+		var out, bad bytes.Buffer
+		if got := run(ctx, split(t, line), env, nil, &out, &bad); got != code {
+			t.Fatalf("%s: exit code %d, want %d\n%s%s", line, got, code, &out, &bad)
+		}
+		return out.String()
+	}
+	for _, line := range []string{
+		"topics put newsletter --kind marketing", "contacts import people.csv --grant email:newsletter --source form", "templates put letter",
+		"segments put all-of-us --where 'contact.points > 0'", "campaigns create spring.yaml",
+	} {
+		must(t.Context(), 0, line)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	go func() { <-asked; stop() }()
+	must(ctx, interrupted, "campaigns start spring --wait")
+	var a outbox.Account
+	if err := json.Unmarshal([]byte(must(t.Context(), 0, "campaigns status spring --json")), &a); err != nil {
+		t.Fatal(err)
+	}
+	if a.Planned != 3 || !a.Balanced() || a.States[outbox.Queued] != 3 {
+		t.Errorf("after the stop: %+v", a)
 	}
 }

@@ -65,11 +65,7 @@ type player struct {
 func play(t *testing.T, text string, env ...string) {
 	t.Chdir(t.TempDir())
 	script, files := unpack(text)
-	for name, body := range files {
-		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o750), os.WriteFile(name, []byte(body), 0o600)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	putFiles(t, files)
 	p := &player{T: t, env: append(env, "TZ=Europe/Berlin", "USER=anna", "RAPPORT_DATA=data")}
 	for i, line := range strings.Split(script, "\n") {
 		p.line = strconv.Itoa(i+1) + ": " + line
@@ -79,6 +75,15 @@ func play(t *testing.T, text string, env ...string) {
 	}
 	if p.Failed() {
 		p.Log("\n" + p.everything.String())
+	}
+}
+
+func putFiles(t *testing.T, files map[string]string) {
+	t.Helper()
+	for name, body := range files {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o750), os.WriteFile(name, []byte(body), 0o600)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
