@@ -1,0 +1,209 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long anything may take before the test gives up. It decides
+// nothing but when a broken program is called broken.
+const patience = 90 * time.Second
+
+// record is what a process says, while it says it.
+type record struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (r *record) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.buf.Write(p)
+}
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.buf.String()
+}
+
+// tail is the end of a text, for messages.
+func tail(text string, lines int) string {
+	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// process is a program that keeps running, started by the test and ended by it.
+type process struct {
+	t    testing.TB
+	what string
+	cmd  *exec.Cmd
+	out  record
+	done chan struct{}
+}
+
+// launch starts a program and sees to it that it has ended when the test ends.
+func launch(t testing.TB, what, dir string, env []string, path string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, what: what, done: make(chan struct{})}
+	p.cmd = exec.Command(path, args...) //nolint:noctx // ended by cleanup, or by the test on purpose
+	p.cmd.Dir = dir
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	// Nothing may outlive the test's own process, however that ends.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", what, err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // how it ended is in ProcessState
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("%s (%s) said:\n%s", what, p.cmd.ProcessState, tail(p.out.String(), 60))
+		}
+	})
+	return p
+}
+
+// ended says whether the process has ended by itself or by us.
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// kill ends the process as a power cut would: SIGKILL.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended already
+	<-p.done
+}
+
+// signal sends a signal without waiting.
+func (p *process) signal(s os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.t.Fatalf("signal %s: %v", p.what, err)
+	}
+}
+
+// stop asks the process to end (SIGTERM) and returns its exit code.
+func (p *process) stop() int {
+	p.t.Helper()
+	p.signal(syscall.SIGTERM)
+	return p.wait()
+}
+
+// wait returns the exit code once the process has ended; -1 stands for a
+// signal.
+func (p *process) wait() int {
+	p.t.Helper()
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(patience):
+		p.signal(syscall.SIGQUIT) // shows where it stands
+		<-p.done
+		p.t.Fatalf("%s has not ended within %v:\n%s", p.what, patience, tail(p.out.String(), 200))
+		return 0
+	}
+}
+
+// cpu is the time the process has used so far, user and system.
+func (p *process) cpu() time.Duration {
+	if p.ended() {
+		return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := bytes.Cut(stat, []byte(") ")) // the name before may hold blanks
+	fields := strings.Fields(string(rest))
+	if len(fields) < 13 {
+		return 0
+	}
+	var ticks int64
+	for _, f := range fields[11:13] { // utime and stime of proc_pid_stat(5)
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			return 0
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * time.Second / 100 // USER_HZ
+}
+
+// peak is the most memory the process has had at once, in octets.
+func (p *process) peak() int64 {
+	if p.ended() {
+		if usage, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+			return usage.Maxrss << 10
+		}
+		return 0
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			if err != nil {
+				return 0
+			}
+			return kib << 10
+		}
+	}
+	return 0
+}
+
+// result is what a command that has ended said.
+type result struct {
+	code           int
+	stdout, stderr string
+	took           time.Duration
+	cpu            time.Duration
+	peak           int64
+}
+
+// once runs a program to its end.
+func once(t testing.TB, limit time.Duration, dir string, env []string, path string, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	began := time.Now()
+	err := cmd.Run()
+	r := result{stdout: stdout.String(), stderr: stderr.String(), took: time.Since(began)}
+	if _, exit := errors.AsType[*exec.ExitError](err); err != nil && !exit || ctx.Err() != nil {
+		t.Fatalf("%s %s: %v, %v\n%s", filepath.Base(path), strings.Join(args, " "), err, ctx.Err(), tail(r.stderr, 40))
+	}
+	r.code = cmd.ProcessState.ExitCode()
+	r.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		r.peak = usage.Maxrss << 10
+	}
+	return r
+}
