@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -260,5 +261,22 @@ func TestAccount(t *testing.T) {
 	a.States[outbox.Sent]++
 	if a.Balanced() {
 		t.Error("an account that is off by one adds up")
+	}
+}
+
+func TestDoubling(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		first, longest time.Duration
+		want           []time.Duration
+	}{
+		{time.Minute, 5 * time.Minute, []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 5 * time.Minute}},
+		{2 * time.Second, 2 * time.Second, []time.Duration{2 * time.Second}},
+		{time.Hour, time.Minute, []time.Duration{time.Hour}},
+		{0, 90 * time.Second, []time.Duration{time.Minute, 90 * time.Second}},
+	} {
+		if got := outbox.Doubling(test.first, test.longest); !slices.Equal(got, test.want) {
+			t.Errorf("from %s to %s: %v, want %v", test.first, test.longest, got, test.want)
+		}
 	}
 }

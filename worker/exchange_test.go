@@ -71,8 +71,8 @@ func TestExchangerGroupsWhatCame(t *testing.T) {
 	if now := m.account(1); now[outbox.Sent] != 1000 {
 		t.Errorf("states %v", now)
 	}
-	if n := len(m.groups); n > 50 {
-		t.Errorf("%d transactions for 1000 messages", n)
+	if n := len(m.groups); n > 300 {
+		t.Errorf("%d transactions for 1000 tickets and 1000 outcomes", n)
 	}
 	for _, n := range m.groups {
 		if n > group {

@@ -14,6 +14,10 @@ import (
 // again, so a message in lane now waits behind at most this much of a campaign.
 const horizon = 500 * time.Millisecond
 
+// aloneFor is how long a process keeps to its share of the rate by itself
+// before it asks a Redis again that did not answer.
+const aloneFor = 5 * time.Second
+
 // departures is the limiter's script: it gives out up to ARGV[2] departure
 // times, one interval apart, none further away than the horizon, by the clock
 // of Redis, so that all processes share one pace. It also counts the processes
@@ -53,6 +57,7 @@ type pacer struct {
 	asking  bool
 	due     time.Time // next departure, when this process counts for itself
 	peers   int64     // processes that share the rate
+	alone   time.Time // until when Redis is not asked, as it did not answer
 }
 
 // newPacer makes the pacer of a channel. shared is nil when this process is
@@ -156,10 +161,11 @@ func (p *pacer) ask(ctx context.Context) {
 // take reserves up to want departures and says how far away the first is; 0
 // when none is within the horizon, with the time to wait.
 func (p *pacer) take(ctx context.Context, want int) (int, time.Duration) {
-	if p.shared != nil {
+	if p.shared != nil && !p.now().Before(p.alone) {
 		if n, first, ok := p.takeShared(ctx, want); ok {
 			return n, first
 		}
+		p.alone = p.now().Add(aloneFor)
 	}
 	every := p.every * time.Duration(p.peers)
 	now := p.now()

@@ -84,7 +84,10 @@ func (p *pump) run(ctx context.Context) {
 func (p *pump) look(ctx context.Context, now time.Time) time.Duration {
 	p.forget(now)
 	if p.w.queue.flushed() {
-		p.again(ctx, now)
+		p.again(ctx)
+	}
+	if !p.w.queue.up.Load() {
+		p.instead()
 	}
 	p.ring(ctx, outbox.Now, now)
 	if since := now.Sub(p.last); since >= 0 && since < bulkRest {
@@ -179,7 +182,7 @@ func (p *pump) ask(ctx context.Context, b outbox.Batch, now time.Time) bool {
 }
 
 // again asks once more for what was in a queue that has lost everything.
-func (p *pump) again(ctx context.Context, now time.Time) {
+func (p *pump) again(ctx context.Context) {
 	lost := 0
 	for id, r := range p.rung {
 		if p.w.busyWith(id) {
@@ -192,6 +195,20 @@ func (p *pump) again(ctx context.Context, now time.Time) {
 		lost++
 	}
 	p.w.log.Warn("the queue was empty: batches are asked for again", "batches", lost)
+}
+
+// instead works on what lies in a queue that is away, as far as this process
+// has hands. A batch that was already worked on costs one look.
+func (p *pump) instead() {
+	for id, r := range p.rung {
+		if p.w.busyWith(id) {
+			continue
+		}
+		if !p.w.handOver(r.Batch) {
+			return
+		}
+		delete(p.rung, id)
+	}
 }
 
 // forget drops notes about batches that are no longer armed, so that the map

@@ -123,6 +123,7 @@ type Worker struct {
 	troubles map[string]time.Time // when something was logged last
 	active   map[int64]bool       // batches that are being worked on
 	quiet    chan struct{}        // closed when none is; nil while nobody waits
+	started  bool
 	stopping bool
 }
 
@@ -189,36 +190,48 @@ func (w *Worker) gauges() []prometheus.Collector {
 
 // Start takes the seat, settles what an earlier process left in the spool,
 // judges the rows of the dead, and begins to work. A Conflict error says that
-// another process is the sender.
+// another process is the sender. After an error the worker is closed and a new
+// one must be made.
 func (w *Worker) Start(ctx context.Context) error {
-	if err := w.seat.sit(ctx); err != nil {
-		return err
-	}
 	life := context.WithoutCancel(ctx)
-	w.hard, w.giveUp = context.WithCancel(life)
-	w.soft, w.quit = context.WithCancel(life)
-	found, err := w.openSpool()
-	if err != nil {
-		return errors.Join(err, w.seat.leave(life))
+	if err := w.seat.sit(ctx); err != nil {
+		return errors.Join(err, w.queue.close())
 	}
-	go w.exchanger.run(life) // ends by its stop
-	if err := w.replay(ctx, found); err != nil {
-		w.exchanger.stop()
-		w.spool.close()
-		return errors.Join(err, w.seat.leave(life))
+	if err := w.begins(ctx); err != nil {
+		return errors.Join(err, w.seat.leave(life), w.queue.close())
 	}
-	w.reclaim(ctx)
-	if err := w.queue.start(w.soft); err != nil {
-		w.exchanger.stop()
-		w.spool.close()
-		return errors.Join(err, w.seat.leave(life))
-	}
+	w.mu.Lock()
+	w.started = true
+	w.mu.Unlock()
 	w.keepers.Go(func() { w.seat.keep(w.soft, w.settle) })
 	w.keepers.Go(func() { w.pump.run(w.soft) })
 	w.keepers.Go(func() { w.care(w.soft) })
 	w.keepers.Go(func() { w.plan(w.soft) })
 	w.keepers.Go(func() { w.chores(w.soft) })
 	return nil
+}
+
+// begins clears up after earlier processes and opens the bell.
+func (w *Worker) begins(ctx context.Context) error {
+	life := context.WithoutCancel(ctx)
+	w.hard, w.giveUp = context.WithCancel(life)
+	w.soft, w.quit = context.WithCancel(life)
+	found, err := w.openSpool()
+	if err != nil {
+		return err
+	}
+	go w.exchanger.run(life) // ends by its stop
+	if err = w.replay(ctx, found); err == nil {
+		w.reclaim(ctx)
+		err = w.queue.start(w.soft)
+	}
+	if err != nil {
+		w.quit()
+		w.giveUp()
+		w.exchanger.stop()
+		w.spool.close()
+	}
+	return err
 }
 
 func (w *Worker) openSpool() ([]spooled, error) {
@@ -311,7 +324,7 @@ func (w *Worker) end(batch int64) {
 // leaves the seat. What had no answer by then is uncertain.
 func (w *Worker) Stop(ctx context.Context) error {
 	w.mu.Lock()
-	if w.stopping || w.soft == nil {
+	if w.stopping || !w.started {
 		w.mu.Unlock()
 		return nil
 	}
