@@ -29,7 +29,7 @@ func TestDemoAsJSON(t *testing.T) {
 	if err := dec.Decode(&got); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // the decoder returns it as it is
+	if _, err := dec.Token(); err != io.EOF {
 		t.Errorf("more than one value is printed: %v", err)
 	}
 	if len(got.Campaigns) != 3 {
@@ -59,7 +59,7 @@ func TestDemoStaysUp(t *testing.T) {
 	if !strings.Contains(stdout.String(), "The accounts add up") {
 		t.Errorf("it printed\n%s", stdout.String())
 	}
-	if ctx.Err() == context.DeadlineExceeded { //nolint:errorlint // the context returns it as it is
+	if ctx.Err() == context.DeadlineExceeded {
 		t.Error("it never said that it stays up")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"rapport"
@@ -100,7 +101,8 @@ func (d *Demo) send(ctx context.Context) (Result, error) {
 	for _, def := range definitions(d.opts.Now()) {
 		names = append(names, named(def.Name, d.round))
 	}
-	for _, name := range names {
+	// The report page shows the newest first, and the letters should stand on top.
+	for _, name := range slices.Backward(names) {
 		if _, err := d.house.Campaigns.Start(ctx, name); err != nil {
 			return Result{}, fmt.Errorf("start the campaign %s: %w", name, err)
 		}
