@@ -242,16 +242,21 @@ func (q *queue) lost(ctx context.Context) (bool, error) {
 
 // quiet takes no more tasks.
 func (q *queue) quiet() {
+	q.each((*asynq.Server).Stop)
+}
+
+// each does something with both servers at once, as each waits for its loop.
+func (q *queue) each(do func(*asynq.Server)) {
+	var all sync.WaitGroup
 	for _, s := range q.servers {
-		s.Stop()
+		all.Go(func() { do(s) })
 	}
+	all.Wait()
 }
 
 // close ends the servers and lets Redis go.
 func (q *queue) close() error {
-	for _, s := range q.servers {
-		s.Shutdown()
-	}
+	q.each((*asynq.Server).Shutdown)
 	q.watching.Wait()
 	err := q.redis.Close()
 	if q.own != nil {
