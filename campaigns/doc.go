@@ -15,6 +15,12 @@
 // what it sends would not have expired. A run that comes due while another of
 // the same campaign is going is skipped with a note.
 //
+// With zone: recipient a run begins when its wall time first comes in a time
+// zone that contacts have when it is put on the calendar, and each delivery
+// waits for that time of its own. Whoever turns up later with a zone further
+// east, or whose time was over at the start, is late: written to at once, or
+// with late: skip not at all if it is over by more than five minutes.
+//
 // The package opens no connection, renders nothing by itself, touches no
 // queue, decides no fate of a delivery (outbox does) and reads no clock.
 package campaigns

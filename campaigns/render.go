@@ -31,6 +31,9 @@ func View(p outbox.Person, types map[string]contacts.Type, data json.RawMessage,
 	if err := decode(data, &v.Data); err != nil {
 		return v, fmt.Errorf("read the data of a message: %w", err)
 	}
+	if v.Contact == nil { // "null"
+		v.Contact = map[string]any{}
+	}
 	for name, value := range v.Contact {
 		if value == nil {
 			delete(v.Contact, name)

@@ -226,7 +226,7 @@ func (s *Service) permit(ctx context.Context, m Single, r Run, person contacts.C
 
 // refusal says why a single message is not taken.
 func refusal(why outbox.Reason, person contacts.Contact, r Run) error {
-	msg := ""
+	var msg string
 	switch why {
 	case outbox.NoAddress:
 		msg = "has no address for " + r.Driver

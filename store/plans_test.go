@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"rapport/campaigns"
 	"rapport/conditions"
@@ -71,6 +72,9 @@ func populated(t *testing.T, o Options) *Store {
 		run := s.planned(t, int64(i+1))
 		aim := campaigns.Aim{Driver: "pigeon", Kind: "loft", Topic: "news", Now: start}
 		for {
+			s.lanes.mu.Lock()
+			s.lanes.lately = time.Time{} // pages of one size, so that there are always as many batches
+			s.lanes.mu.Unlock()
 			page, err := s.PlanPage(t.Context(), run, aim)
 			if err != nil {
 				t.Fatal(err)
@@ -80,6 +84,11 @@ func populated(t *testing.T, o Options) *Store {
 			}
 		}
 	}
+	idle := make([]string, 300) // most batches have nothing due
+	for i := range idle {
+		idle[i] = `INSERT INTO batches (run_id, channel, lane) VALUES (1, 'birds', 'bulk')`
+	}
+	s.do(t, idle...)
 	return s
 }
 
