@@ -6,10 +6,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +27,8 @@ import (
 // RAPPORT_LOAD_N         how many contacts (100000)
 // RAPPORT_LOAD_CONNS     connections of a process to the mail server (10)
 // RAPPORT_LOAD_WORKERS   worker processes on PostgreSQL (2)
+// RAPPORT_LOAD_PROFILE   a file for a processor profile of ten seconds of sending
+// on SQLite
 // RAPPORT_TEST_POSTGRES  a server, for the runs on PostgreSQL; redis-server
 // has to be installed for them, and Postfix (and root) for those to Postfix.
 //
@@ -103,6 +107,9 @@ func (l load) run(t *testing.T) {
 		return r.mail.Journal().Taken()
 	}
 	r.must("campaigns", "start", "load-offers")
+	if path := os.Getenv("RAPPORT_LOAD_PROFILE"); path != "" && !l.postgres {
+		defer r.profile(path)()
+	}
 	want := len(r.people.willing())
 	for i := range l.kills + l.flushes {
 		r.until(t, want*(i+1)/(l.kills+l.flushes+2), taken)
@@ -115,7 +122,7 @@ func (l load) run(t *testing.T) {
 		say("kill -9", "after %d messages", taken())
 		fleet.start()
 	}
-	a := r.awaitFor("load-offers", "finished", loadPatience, func(a account) bool { return a.State == "finished" })
+	a := r.awaitFor("load-offers", "finished", loadPatience, time.Second, func(a account) bool { return a.State == "finished" })
 	cpu, peak := fleet.used()
 	took := a.FinishedAt.Sub(a.StartedAt)
 	plan := r.planned(a.Run)
@@ -186,7 +193,7 @@ func (l load) fleet(t *testing.T, r *rig) *fleet {
 			f.launch = append(f.launch, func() *process { return r.start("w"+strconv.Itoa(i), "work") })
 		}
 	} else {
-		f.launch = append(f.launch, func() *process { return r.serve() })
+		f.launch = append(f.launch, r.serve)
 	}
 	f.start()
 	return f
@@ -212,6 +219,23 @@ func (f *fleet) used() (cpu time.Duration, peak int64) {
 		peak = max(peak, p.peak())
 	}
 	return cpu, peak
+}
+
+// profile takes a processor profile of the serving process beside the run. The
+// returned func waits for it.
+func (r *rig) profile(path string) func() {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		res, err := r.ask(http.MethodGet, "http://"+r.admin+"/debug/pprof/profile?seconds=10", "")
+		if err != nil || res.StatusCode != http.StatusOK {
+			r.t.Errorf("profile: %v, %v", res, err)
+			return
+		}
+		if err := os.WriteFile(path, res.Body.(nopBody).Bytes(), 0o600); err != nil {
+			r.t.Error(err)
+		}
+	})
+	return wg.Wait
 }
 
 // until waits until n messages were taken.

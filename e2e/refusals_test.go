@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/base64"
 	"io/fs"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -24,7 +25,7 @@ func TestSecondServeIsRefused(t *testing.T) {
 	if said := second.out.String(); !strings.Contains(said, "rapport: ") || strings.Contains(said, "goroutine ") {
 		t.Errorf("no sentence:\n%s", said)
 	}
-	if res, err := r.get("/readyz"); err != nil || res.StatusCode != 200 {
+	if res, err := r.get("/readyz"); err != nil || res.StatusCode != http.StatusOK {
 		t.Errorf("the first one suffers: %v, %v", res, err)
 	}
 }
@@ -74,10 +75,16 @@ func TestSecretsNeverShow(t *testing.T) {
 	// The server refuses the password: the channel is held and people are told.
 	r.await("one-offers", "held", func(a account) bool { return a.Planned > 0 && a.Waiting["held"] == a.Planned })
 	for _, args := range [][]string{
-		{"doctor"}, {"doctor", "--json"}, {"channels", "list"}, {"channels", "describe", "email"},
+		{"doctor"},
+		{"doctor", "--json"},
+		{"channels", "list"},
+		{"channels", "describe", "email"},
 		{"channels", "test", "news", "--to", "someone@mail.example"},
-		{"channels", "test", "team", "--to", "U0123456"}, {"channels", "test", "shop", "--to", "someone"},
-		{"campaigns", "status", "one-offers"}, {"deliveries", "list", "one-offers"}, {"campaigns", "check", "one-offers"},
+		{"channels", "test", "team", "--to", "U0123456"},
+		{"channels", "test", "shop", "--to", "someone"},
+		{"campaigns", "status", "one-offers"},
+		{"deliveries", "list", "one-offers"},
+		{"campaigns", "check", "one-offers"},
 	} {
 		r.run(args...) // whatever it says about the broken channels
 	}

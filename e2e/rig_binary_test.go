@@ -45,7 +45,6 @@ func binary(t testing.TB, tag string) string {
 	path := filepath.Join(shop.dir, "rapport"+tag)
 	err, done := shop.built[tag]
 	if !done {
-		//nolint:gosec // the tag is a word of ours
 		out, failure := exec.CommandContext(t.Context(), "go", "build", "-tags", tag, "-o", path, "rapport/cmd/rapport").CombinedOutput()
 		if failure != nil {
 			err = fmt.Errorf("build the program: %w\n%s", failure, out)

@@ -56,7 +56,7 @@ var (
 
 // at makes person number i.
 func (c crowd) at(i int) person {
-	r := rand.New(rand.NewPCG(c.seed, uint64(i))) //nolint:gosec // an invented crowd, to be made again from its seed
+	r := rand.New(rand.NewPCG(c.seed, uint64(i)))
 	pick := func(list []string) string { return list[r.IntN(len(list))] }
 	p := person{
 		ID:     fmt.Sprintf("c-%07d", i),

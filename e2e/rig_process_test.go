@@ -4,11 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -53,13 +52,19 @@ type process struct {
 	done chan struct{}
 }
 
+// surroundings is the environment of what the test starts: settings of the
+// program that happen to be set are none of its business.
+func surroundings() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "RAPPORT_") })
+}
+
 // launch starts a program and sees to it that it has ended when the test ends.
 func launch(t testing.TB, what, dir string, env []string, path string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, what: what, done: make(chan struct{})}
-	p.cmd = exec.Command(path, args...) //nolint:noctx // ended by cleanup, or by the test on purpose
+	p.cmd = exec.Command(path, args...)
 	p.cmd.Dir = dir
-	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Env = append(surroundings(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	// Nothing may outlive the test's own process, however that ends.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -125,55 +130,6 @@ func (p *process) wait() int {
 	}
 }
 
-// cpu is the time the process has used so far, user and system.
-func (p *process) cpu() time.Duration {
-	if p.ended() {
-		return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
-	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := bytes.Cut(stat, []byte(") ")) // the name before may hold blanks
-	fields := strings.Fields(string(rest))
-	if len(fields) < 13 {
-		return 0
-	}
-	var ticks int64
-	for _, f := range fields[11:13] { // utime and stime of proc_pid_stat(5)
-		n, err := strconv.ParseInt(f, 10, 64)
-		if err != nil {
-			return 0
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * time.Second / 100 // USER_HZ
-}
-
-// peak is the most memory the process has had at once, in octets.
-func (p *process) peak() int64 {
-	if p.ended() {
-		if usage, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			return usage.Maxrss << 10
-		}
-		return 0
-	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			if err != nil {
-				return 0
-			}
-			return kib << 10
-		}
-	}
-	return 0
-}
-
 // result is what a command that has ended said.
 type result struct {
 	code           int
@@ -190,7 +146,7 @@ func once(t testing.TB, limit time.Duration, dir string, env []string, path stri
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(surroundings(), env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

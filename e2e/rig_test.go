@@ -41,6 +41,7 @@ type rig struct {
 	dir         string // working folder of every command
 	config      string // path of the configuration
 	listen      string // host:port of the public pages
+	admin       string // host:port of metrics and profiles
 	database    string // empty: SQLite
 	connections int
 
@@ -79,7 +80,7 @@ func newRig(t testing.TB, s setup) *rig {
 // told either way.
 func seed(t testing.TB) uint64 {
 	t.Helper()
-	n := uint64(time.Now().UnixNano()) //nolint:gosec // any number will do
+	n := uint64(time.Now().UnixNano())
 	if text := os.Getenv("RAPPORT_E2E_SEED"); text != "" {
 		var err error
 		if n, err = strconv.ParseUint(text, 10, 64); err != nil {
@@ -107,14 +108,14 @@ func (r *rig) file(name, text string) string {
 
 func (r *rig) configure(s setup) {
 	r.t.Helper()
-	r.listen = "127.0.0.1:" + freePort(r.t)
+	r.listen, r.admin = "127.0.0.1:"+freePort(r.t), "127.0.0.1:"+freePort(r.t)
 	url := "smtp://{{addr}}?tls=none"
 	if s.url != "" {
 		url = s.url
 	}
 	url = strings.ReplaceAll(url, "{{addr}}", r.mail.Addr())
 	var b strings.Builder
-	fmt.Fprintf(&b, "listen: %s\nadmin: 127.0.0.1:%s\npublic_url: http://%s\ndata: ./data\n", r.listen, freePort(r.t), r.listen)
+	fmt.Fprintf(&b, "listen: %s\nadmin: %s\npublic_url: http://%s\ndata: ./data\n", r.listen, r.admin, r.listen)
 	if s.postgres {
 		// Several processes with a folder each share one key.
 		key := r.file("secret.key", strings.Repeat("0123456789abcdef", 4)+"\n")
@@ -184,9 +185,9 @@ func (r *rig) start(name, command string, env ...string) *process {
 }
 
 // serve starts the whole and waits until it is ready.
-func (r *rig) serve(env ...string) *process {
+func (r *rig) serve() *process {
 	r.t.Helper()
-	p := r.start("serve", "serve", env...)
+	p := r.start("serve", "serve")
 	r.ready(p)
 	return p
 }
@@ -255,9 +256,6 @@ type account struct {
 	FinishedAt *time.Time                `json:"finished_at"`
 }
 
-// open is how many recipients have not come to an end.
-func (a account) open() int { return a.States["queued"] + a.States["claimed"] + a.States["sending"] }
-
 // sum is how many recipients are in any state.
 func (a account) sum() int {
 	n := 0
@@ -291,13 +289,13 @@ func decode[T any](t testing.TB, text string) T {
 // await asks for the account until done says yes.
 func (r *rig) await(campaign, what string, done func(account) bool) account {
 	r.t.Helper()
-	return r.awaitFor(campaign, what, patience, done)
+	return r.awaitFor(campaign, what, patience, 200*time.Millisecond, done)
 }
 
-func (r *rig) awaitFor(campaign, what string, limit time.Duration, done func(account) bool) account {
+func (r *rig) awaitFor(campaign, what string, limit, pause time.Duration, done func(account) bool) account {
 	r.t.Helper()
 	var a account
-	for end := time.Now().Add(limit); ; time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(limit); ; time.Sleep(pause) {
 		if a = r.status(campaign); done(a) {
 			return a
 		}

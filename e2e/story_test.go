@@ -1,10 +1,10 @@
 package e2e
 
 import (
-	"fmt"
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -51,13 +51,15 @@ func story(t *testing.T, s setup) {
 	r.leaves(leaver, sceptic)
 	r.reports("first-offers", reader)
 
+	banned := r.people.willing()[3]
+	r.must("suppressions", "add", "email:"+banned)
 	before := r.mail.Journal().Len()
 	r.must("campaigns", "start", "second-offers")
 	b := r.finished("second-offers")
-	want := slices.DeleteFunc(r.people.willing(), func(to string) bool { return to == leaver || to == sceptic })
+	want := slices.DeleteFunc(r.people.willing(), func(to string) bool { return to == leaver || to == sceptic || to == banned })
 	r.judge("second-offers", want, since(r.mail.Journal().Entries(), before), bounds{})
-	if b.NotPlanned["withdrawn"] != a.NotPlanned["withdrawn"]+2 {
-		t.Errorf("two people left, but %v were not planned before and %v after", a.NotPlanned, b.NotPlanned)
+	if b.NotPlanned["withdrawn"] != a.NotPlanned["withdrawn"]+2 || b.NotPlanned["manual"] != 1 {
+		t.Errorf("two people left and one is banned, but %v were not planned before and %v after", a.NotPlanned, b.NotPlanned)
 	}
 	r.well()
 }
@@ -83,7 +85,7 @@ func (r *rig) importWithErrors() {
 		r.t.Fatal(err)
 	}
 	for i := range 3 {
-		if line := fmt.Sprint(r.people.size + 2 + i); !strings.Contains(string(list), line) {
+		if line := strconv.Itoa(r.people.size + 2 + i); !strings.Contains(string(list), line) {
 			r.t.Errorf("the list of bad rows does not name line %s:\n%s", line, list)
 		}
 	}
