@@ -1,6 +1,7 @@
 package conditions
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,17 +51,13 @@ func (c *Condition) Eval(ctx context.Context, p *Person, now time.Time) (bool, e
 		return false, fmt.Errorf("evaluate a condition: %w", err)
 	}
 	out, _, err := c.program.ContextEval(ctx, e)
-	switch {
-	case e.broken != nil:
-		return false, fmt.Errorf("evaluate a condition: %w", e.broken)
-	case ctx.Err() != nil:
-		return false, fmt.Errorf("evaluate a condition: %w", ctx.Err())
-	case err != nil && !errors.Is(err, errMissing):
-		return false, fmt.Errorf("evaluate a condition: %w", err)
-	case err != nil:
-		return false, nil
+	if cause := cmp.Or(e.broken, ctx.Err()); cause != nil {
+		err = cause
 	}
-	return out == types.True, nil
+	if err != nil && !errors.Is(err, errMissing) {
+		return false, fmt.Errorf("evaluate a condition: %w", err)
+	}
+	return err == nil && out == types.True, nil
 }
 
 // consented is the question for Consented, beside the kinds of past.

@@ -79,7 +79,10 @@ func (c *compiler) unknownNames(schema Schema) Problems {
 				if hint == "" && slices.Contains(known, root) {
 					hint = "; did you mean contact." + root + "?"
 				}
-				out = append(out, problemf(c.part, line, "reads %q, which does not exist%s; values are contact.…, data.…, campaign.name, links.… and now", root, hint))
+				if hint == "" {
+					hint = "; there are contact.…, data.…, campaign.name, links.… and now"
+				}
+				out = append(out, problemf(c.part, line, "reads %s, which does not exist%s", root, hint))
 			}
 		}
 	}

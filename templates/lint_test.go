@@ -13,8 +13,9 @@ func TestLint(t *testing.T) {
 		warning          bool
 	}{
 		{"attribute", leave + "\n{{ contact.frist_name }}", "line 2: reads contact.frist_name, which no contact has; did you mean contact.first_name?", false},
-		{"root", leave + "{{ first_name }}", "did you mean contact.first_name?", false},
-		{"slip", leave + "{{ contcat.first_name }}", "did you mean contact?", false},
+		{"root", leave + "{{ first_name }}", "reads first_name, which does not exist; did you mean contact.first_name?", false},
+		{"slip", leave + "{{ contcat.first_name }}", "reads contcat, which does not exist; did you mean contact?", false},
+		{"nothing like it", leave + "{{ weather }}", "reads weather, which does not exist; there are contact.…, data.…, campaign.name, links.… and now", false},
 		{"in a condition", leave + "{% if contact.tier == 'x' %}{% endif %}", "contact.tier", false},
 		{"in a case", leave + "{% case contact.points %}{% when contact.tier %}{% endcase %}", "contact.tier", false},
 		{"link", leave + "{{ links.unsubscibe }}", "links.unsubscibe", false},

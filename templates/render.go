@@ -36,7 +36,7 @@ type View struct {
 	Contact  map[string]any
 	Data     map[string]any
 	Campaign string // name of the campaign
-	Links    Links  // nil: links of ours show as #, as in previews
+	Links    Links  // nil: a preview, links of ours lead nowhere
 	Track    bool   // links and pixel count; false: links go where the author wrote
 }
 
@@ -77,6 +77,16 @@ func (previewLinks) Open() string        { return "" }
 func (previewLinks) Unsubscribe() string { return "#unsubscribe" }
 func (previewLinks) Preferences() string { return "#preferences" }
 func (previewLinks) View() string        { return "#view" }
+
+// exampleLinks stands in for previewLinks in JSON, whose receivers take whole
+// addresses only.
+type exampleLinks struct{}
+
+func (exampleLinks) Click(int) string    { return "https://example.com/click" }
+func (exampleLinks) Open() string        { return "https://example.com/open" }
+func (exampleLinks) Unsubscribe() string { return "https://example.com/unsubscribe" }
+func (exampleLinks) Preferences() string { return "https://example.com/preferences" }
+func (exampleLinks) View() string        { return "https://example.com/view" }
 
 // foldLocale brings the spelling of locales together: "de_AT" is "de-at".
 func foldLocale(locale string) string {
@@ -163,6 +173,11 @@ func inLetter(locale, part string, err error) error {
 }
 
 func (p *letterPart) render(ctx context.Context, view *View, preheader string) (text string, err error) {
+	if _, preview := view.Links.(previewLinks); preview && p.syntax == channels.JSON {
+		shown := *view
+		shown.Links = exampleLinks{}
+		view = &shown
+	}
 	r := &run{ctx: ctx, part: p.name, view: view, html: p.syntax == channels.HTML, preheader: preheader, limit: p.limit}
 	now := view.Now.In(view.zone())
 	r.vars = map[string]any{

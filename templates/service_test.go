@@ -199,3 +199,26 @@ func TestContentSurvivesJSON(t *testing.T) {
 		t.Error("the content changed on its way")
 	}
 }
+
+// TestSamplesOfJSON: links of ours are whole addresses in JSON, also where
+// there is no message to make them for.
+func TestSamplesOfJSON(t *testing.T) {
+	s := NewService(&shelf{}, testRegistry(t), func(context.Context) (Schema, error) { return Schema{}, nil }, func() time.Time { return testNow }, rand.Reader)
+	src := Source{Template: Template{Name: "hook", Driver: "hook"}, Content: Content{
+		Locale:  "en",
+		Samples: []Sample{{Name: "Anna", Contact: map[string]any{}}},
+		Sources: map[string]map[string]string{"en": {"payload": `{"stop_url": "{{ links.unsubscribe }}", "more": "{{ links['view'] }}"}`}},
+	}}
+	if problems, err := s.Check(t.Context(), src, false); err != nil || len(problems) > 0 {
+		t.Errorf("%v, %v", problems, err)
+	}
+	out, err := s.PreviewSource(t.Context(), src, View{Now: testNow, Contact: map[string]any{}})
+	if want := `{"stop_url":"https://example.com/unsubscribe","more":"https://example.com/view"}`; err != nil || out.Content["payload"] != want {
+		t.Errorf("%q, %v, want %q", out.Content["payload"], err, want)
+	}
+	src.Content.Sources["en"]["payload"] = `{"stop_url": "{{ contact.wish }}"}`
+	src.Content.Samples[0].Contact["wish"] = "javascript:alert(1)"
+	if problems, err := s.Check(t.Context(), src, false); err != nil || len(problems) != 1 {
+		t.Errorf("%v, %v", problems, err)
+	}
+}
