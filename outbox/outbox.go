@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"time"
 
@@ -127,7 +128,7 @@ type Account struct {
 	State      RunState                   `json:"state"`
 	Channel    string                     `json:"channel"`
 	Planned    int64                      `json:"planned"`
-	States     map[State]int64            `json:"states"`
+	States     Counts                     `json:"states"`
 	Reasons    map[State]map[Reason]int64 `json:"reasons"`
 	Waiting    map[Reason]int64           `json:"waiting,omitempty"`
 	NotPlanned map[Reason]int64           `json:"not_planned"`
@@ -136,6 +137,25 @@ type Account struct {
 	Left       *int64                     `json:"seconds_left"`
 	StartedAt  time.Time                  `json:"started_at"`
 	FinishedAt *time.Time                 `json:"finished_at"`
+}
+
+// Counts is how many deliveries stand in each state.
+type Counts map[State]int64
+
+// MarshalJSON writes an object in the order of the walk.
+func (c Counts) MarshalJSON() ([]byte, error) {
+	out := []byte{'{'}
+	for _, s := range States() {
+		n, ok := c[s]
+		if !ok {
+			continue
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = fmt.Appendf(out, "%q:%d", s, n)
+	}
+	return append(out, '}'), nil
 }
 
 // Balanced says whether the account adds up.

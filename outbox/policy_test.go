@@ -1,7 +1,9 @@
 package outbox_test
 
 import (
+	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -277,6 +279,28 @@ func TestDoubling(t *testing.T) {
 	} {
 		if got := outbox.Doubling(test.first, test.longest); !slices.Equal(got, test.want) {
 			t.Errorf("from %s to %s: %v, want %v", test.first, test.longest, got, test.want)
+		}
+	}
+}
+
+// TestAccountIsWrittenInTheOrderOfTheWalk: people read the JSON, too.
+func TestAccountIsWrittenInTheOrderOfTheWalk(t *testing.T) {
+	a := outbox.Account{Planned: 45, States: outbox.Counts{}}
+	for i, s := range outbox.States() {
+		a.States[s] = int64(i + 1)
+	}
+	text, err := json.Marshal(a)
+	want := `"states":{"queued":1,"claimed":2,"sending":3,"sent":4,"failed":5,"uncertain":6,"suppressed":7,"cancelled":8,"expired":9}`
+	if err != nil || !strings.Contains(string(text), want) {
+		t.Errorf("%s, %v, want %s", text, err, want)
+	}
+	var back outbox.Account
+	if err := json.Unmarshal(text, &back); err != nil || !back.Balanced() || !maps.Equal(back.States, a.States) {
+		t.Errorf("read back: %+v, %v", back, err)
+	}
+	for some, want := range map[string]outbox.Counts{"{}": nil, `{"sending":0,"sent":1}`: {outbox.Sent: 1, outbox.Sending: 0}} {
+		if text, err := json.Marshal(want); err != nil || string(text) != some {
+			t.Errorf("%s, %v, want %s", text, err, some)
 		}
 	}
 }
