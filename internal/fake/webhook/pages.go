@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"html/template"
 	"net/http"
+	"regexp"
 	"strconv"
+	"strings"
 
 	"rapport/internal/fake/journal"
 )
@@ -20,7 +22,7 @@ var styleCSS []byte
 const onPage = 200
 
 func (s *Server) routes() http.Handler {
-	page := template.Must(template.New("pages").Parse(pagesHTML))
+	page := template.Must(template.New("pages").Funcs(template.FuncMap{"readable": readable}).Parse(pagesHTML))
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /", s.hook)
 	mux.Handle("GET /", http.NotFoundHandler())
@@ -77,5 +79,23 @@ func indent(raw json.RawMessage) string {
 	if err := json.Indent(&out, raw, "", "  "); err != nil {
 		return string(raw)
 	}
-	return out.String()
+	return readable(out.Bytes())
 }
+
+// readable is JSON without the escapes that only its sender wanted.
+func readable(raw json.RawMessage) string {
+	return escapes.ReplaceAllStringFunc(string(raw), func(e string) string {
+		if r := markup[strings.ToLower(e)]; r != "" {
+			return r
+		}
+		return e
+	})
+}
+
+// escapes finds whole escapes of JSON, so that a backslash of the text itself
+// begins none.
+var escapes = regexp.MustCompile(`\\(u[0-9a-fA-F]{4}|.)`)
+
+// markup is what senders escape though JSON does not need it; the page itself
+// escapes it for HTML.
+var markup = map[string]string{`\u0026`: "&", `\u003c`: "<", `\u003e`: ">"}

@@ -3,6 +3,7 @@ package webhook_test
 import (
 	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"strings"
@@ -179,5 +180,25 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	if len(none.Messages("")) != 0 || none.Journal().Taken() != 1 {
 		t.Error("Keep below 0 counts and keeps nothing")
+	}
+}
+
+func TestPayloadIsShownAsPeopleWriteIt(t *testing.T) {
+	s := start(t, webhook.Options{})
+	if _, err := post(t, s, "d-1", letter("anna", `{"url":"https://e.example/?a=1\u0026b=2","text":"\u003Cb\u003e \\u0026 \"q\" \u00e9"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if list, _ := get(t, s.URL()); !strings.Contains(html.UnescapeString(list), "?a=1&b=2") {
+		t.Errorf("the list shows %s", list)
+	}
+	page, _ := get(t, s.URL()+"/messages/1")
+	text := html.UnescapeString(page)
+	for _, want := range []string{`https://e.example/?a=1&b=2`, `<b> \\u0026 \"q\" \u00e9`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in %s", want, page)
+		}
+	}
+	if strings.Contains(page, "<b>") {
+		t.Errorf("the page takes a text for HTML: %s", page)
 	}
 }
