@@ -77,16 +77,15 @@ func (s *Store) Claim(ctx context.Context, batch, worker int64, n int, now time.
 		if err != nil || len(out) == 0 {
 			return err
 		}
-		_, err = t.exec(ctx, qCountClaim, batch, len(out))
-		return err
+		if _, err = t.exec(ctx, qCountClaim, batch, len(out)); err != nil {
+			return err
+		}
+		return addPersons(ctx, t, out)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claim from batch %d: %w", batch, err)
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].ID < out[j].ID })
-	if err := s.addPersons(ctx, out); err != nil {
-		return nil, fmt.Errorf("read the persons of batch %d: %w", batch, s.classify(err))
-	}
 	return out, nil
 }
 
@@ -103,7 +102,7 @@ func scanClaimed(scan func(...any) error) (d outbox.Delivery, err error) {
 
 // addPersons reads whom the deliveries are for. Whoever was erased meanwhile
 // has no person; the gate will say so.
-func (s *Store) addPersons(ctx context.Context, list []outbox.Delivery) error {
+func addPersons(ctx context.Context, r runner, list []outbox.Delivery) error {
 	ids := make([]int64, len(list))
 	for i, d := range list {
 		ids[i] = d.Contact
@@ -113,7 +112,7 @@ func (s *Store) addPersons(ctx context.Context, list []outbox.Delivery) error {
 		return err
 	}
 	people := make(map[int64]*outbox.Person, len(list))
-	_, err = collect(ctx, s.reader(), qPersons, func(scan func(...any) error) (struct{}, error) {
+	_, err = collect(ctx, r, qPersons, func(scan func(...any) error) (struct{}, error) {
 		var id int64
 		var attributes string
 		p := &outbox.Person{Addresses: map[string]string{}}
@@ -125,7 +124,7 @@ func (s *Store) addPersons(ctx context.Context, list []outbox.Delivery) error {
 	if err != nil {
 		return err
 	}
-	_, err = collect(ctx, s.reader(), qPrimaries, func(scan func(...any) error) (struct{}, error) {
+	_, err = collect(ctx, r, qPrimaries, func(scan func(...any) error) (struct{}, error) {
 		var id int64
 		var kind, shown string
 		err := scan(&id, &kind, &shown)
@@ -171,7 +170,7 @@ func (s *Store) Delivered(ctx context.Context, run, contact int64) (outbox.Deliv
 	}
 	list := []outbox.Delivery{d}
 	if ok {
-		if err := s.addPersons(ctx, list); err != nil {
+		if err := addPersons(ctx, s.reader(), list); err != nil {
 			return d, fmt.Errorf("read the person of delivery %s: %w", rapport.DeliveryID(run, contact), s.classify(err))
 		}
 	}

@@ -12,15 +12,23 @@ import (
 // On PostgreSQL the answer to "may we write?" is locked before it is read, so
 // that an unsubscribe cannot commit between the gate and the intent.
 const qLockConsents query = `
-SELECT 1 FROM {{each $1}}
-CROSS JOIN deliveries d CROSS JOIN runs r CROSS JOIN consents k
-WHERE d.id = CAST(e.value AS BIGINT) AND r.id = d.run_id
-  AND k.contact_id = d.contact_id AND k.driver = r.driver AND k.topic_id = r.topic_id
+WITH w AS MATERIALIZED (
+  SELECT d.contact_id, r.driver, r.topic_id FROM {{each $1}} CROSS JOIN deliveries d CROSS JOIN runs r
+  WHERE d.id = CAST(e.value AS BIGINT) AND r.id = d.run_id
+)
+SELECT 1 FROM w CROSS JOIN consents k
+WHERE k.contact_id = w.contact_id AND k.driver = w.driver AND k.topic_id = w.topic_id
 ORDER BY k.contact_id {{share k}}`
 
+// Settling needs to know where a row stands and nothing else.
+const qStands query = `
+SELECT d.id, d.turn, d.state, d.batch_id FROM {{each $1}} CROSS JOIN deliveries d
+WHERE d.id = CAST(e.value AS BIGINT) ORDER BY d.id {{lock d}}`
+
+// The gate reads everything there is to know about who may be written to.
 const qFacts query = `
 SELECT d.id, d.turn, d.state, d.batch_id, COALESCE(d.worker_id, 0), d.expires_at, COALESCE(d.address, ''),
-  r.state, r.kind, c.id IS NOT NULL, a.id IS NOT NULL,
+  r.state, c.id IS NOT NULL, a.id IS NOT NULL,
   COALESCE(k.state, ''), COALESCE(k.address, ''), COALESCE(k.entry_id, 0), COALESCE(s.reason, ''),
   h.channel IS NOT NULL, COALESCE(h.until, 0)
 FROM {{each $1}} CROSS JOIN deliveries d CROSS JOIN runs r
@@ -37,14 +45,18 @@ type facts struct {
 	outbox.Facts
 	id, turn, batch, worker, entry int64
 	state                          outbox.State
-	kind                           string
+}
+
+func scanStands(scan func(...any) error) (f facts, err error) {
+	err = scan(&f.id, &f.turn, &f.state, &f.batch)
+	return f, err
 }
 
 func scanFacts(scan func(...any) error) (f facts, err error) {
 	var expires, until int64
 	var run, held = "", false
 	err = scan(&f.id, &f.turn, &f.state, &f.batch, &f.worker, &expires, &f.Address,
-		&run, &f.kind, &f.HasContact, &f.HasAddress,
+		&run, &f.HasContact, &f.HasAddress,
 		&f.Consent, &f.ConsentAddress, &f.entry, &f.Suppression, &held, &until)
 	f.Run, f.ExpiresAt, f.Held, f.HeldUntil = outbox.RunState(run), when(expires), held, when(until)
 	return f, err
@@ -81,6 +93,26 @@ FROM (
 ) v
 WHERE deliveries.id = v.id AND deliveries.turn = v.turn`
 
+// Nearly every row takes two steps, and each has a statement that carries no
+// more than it needs: the intent, and being sent.
+const qIntend query = `
+UPDATE deliveries SET state = 'sending', reason = '', entry_id = v.entry, updated_at = $2
+FROM (
+  SELECT CAST(e.value ->> 0 AS BIGINT) AS id, CAST(e.value ->> 1 AS BIGINT) AS turn, CAST(e.value ->> 2 AS BIGINT) AS entry
+  FROM {{each $1}}
+) v
+WHERE deliveries.id = v.id AND deliveries.turn = v.turn`
+
+const qSent query = `
+UPDATE deliveries SET state = 'sent', reason = '', attempt = attempt + 1, worker_id = NULL,
+  code = '', provider_id = v.provider, server = v.server, updated_at = v.at
+FROM (
+  SELECT CAST(e.value ->> 0 AS BIGINT) AS id, CAST(e.value ->> 1 AS BIGINT) AS turn, CAST(e.value ->> 2 AS BIGINT) AS at,
+    e.value ->> 3 AS provider, e.value ->> 4 AS server
+  FROM {{each $1}}
+) v
+WHERE deliveries.id = v.id AND deliveries.turn = v.turn`
+
 // Exchange settles what has ended and admits what wants to leave, in one
 // durable transaction.
 func (s *Store) Exchange(ctx context.Context, worker int64, settled []outbox.Settlement, wanted []outbox.Ticket, now time.Time) ([]outbox.Admission, error) {
@@ -106,32 +138,40 @@ func (s *Store) Exchange(ctx context.Context, worker int64, settled []outbox.Set
 	return out, nil
 }
 
-// facts reads the rows an exchange is about. A row that is both settled and
-// wanted is read once.
+// facts reads the rows an exchange is about, those that want to leave with all
+// that the gate asks.
 func (t tx) facts(ctx context.Context, settled []outbox.Settlement, wanted []outbox.Ticket) (map[int64]*facts, error) {
-	ids := make([]int64, 0, len(settled)+len(wanted))
-	tickets := make([]int64, 0, len(wanted))
-	for _, m := range settled {
-		ids = append(ids, m.Delivery)
-	}
-	for _, w := range wanted {
-		ids = append(ids, w.Delivery)
-		tickets = append(tickets, w.Delivery)
-	}
-	if t.s.d == &postgresDialect && len(tickets) > 0 {
-		if _, err := collect(ctx, t, qLockConsents, scalar[int64], asJSON(tickets)); err != nil {
+	found := make(map[int64]*facts, len(settled)+len(wanted))
+	if len(settled) > 0 {
+		ids := make([]int64, len(settled))
+		for i, m := range settled {
+			ids[i] = m.Delivery
+		}
+		if err := t.read(ctx, found, qStands, scanStands, unique(ids)); err != nil {
 			return nil, err
 		}
 	}
-	list, err := collect(ctx, t, qFacts, scanFacts, asJSON(unique(ids)))
-	if err != nil {
-		return nil, err
+	if len(wanted) == 0 {
+		return found, nil
 	}
-	found := make(map[int64]*facts, len(list))
+	ids := make([]int64, len(wanted))
+	for i, w := range wanted {
+		ids[i] = w.Delivery
+	}
+	if t.s.d == &postgresDialect {
+		if _, err := collect(ctx, t, qLockConsents, scalar[int64], asJSON(ids)); err != nil {
+			return nil, err
+		}
+	}
+	return found, t.read(ctx, found, qFacts, scanFacts, unique(ids))
+}
+
+func (t tx) read(ctx context.Context, into map[int64]*facts, q query, scan func(func(...any) error) (facts, error), ids []int64) error {
+	list, err := collect(ctx, t, q, scan, asJSON(ids))
 	for i := range list {
-		found[list[i].id] = &list[i]
+		into[list[i].id] = &list[i]
 	}
-	return found, nil
+	return err
 }
 
 // exchange gathers what one transaction will write.
@@ -140,7 +180,6 @@ type exchange struct {
 	at       map[int64]int // where a delivery stands in moves
 	counts   counts
 	attempts []outbox.Settlement
-	kinds    map[int64]*facts // of settlements that touch the address
 	holds    []outbox.Hold
 }
 
@@ -153,12 +192,6 @@ func (e *exchange) settle(found map[int64]*facts, m outbox.Settlement) {
 	e.move(f, m, 0)
 	if m.Verdict != "" {
 		e.attempts = append(e.attempts, m)
-	}
-	if m.Suppress || m.Strike {
-		if e.kinds == nil {
-			e.kinds = map[int64]*facts{}
-		}
-		e.kinds[m.Delivery] = f
 	}
 	if m.Hold != nil {
 		e.holds = append(e.holds, *m.Hold)
@@ -202,22 +235,35 @@ func (e *exchange) move(f *facts, m outbox.Settlement, entry int64) {
 }
 
 func (e *exchange) write(ctx context.Context, t tx) error {
-	if len(e.moves) > 0 {
-		rows := make([][]any, len(e.moves))
-		for i, m := range e.moves {
-			rows[i] = m.row()
+	var intended, sent, other [][]any
+	var now time.Time
+	for _, m := range e.moves {
+		switch {
+		case m.State == outbox.Sending:
+			now = m.At // all intents of an exchange are of one moment
+			intended = append(intended, []any{m.Delivery, m.Turn, m.entry})
+		case m.State == outbox.Sent && m.Charge:
+			sent = append(sent, []any{m.Delivery, m.Turn, micros(m.At), m.ProviderID, m.Server})
+		default:
+			other = append(other, m.row())
 		}
-		if _, err := t.exec(ctx, qMove, asJSON(rows)); err != nil {
-			return err
-		}
-		if err := e.counts.write(ctx, t); err != nil {
-			return err
-		}
+	}
+	if err := t.rowsIn(ctx, qIntend, intended, micros(now)); err != nil {
+		return err
+	}
+	if err := t.rowsIn(ctx, qSent, sent); err != nil {
+		return err
+	}
+	if err := t.rowsIn(ctx, qMove, other); err != nil {
+		return err
+	}
+	if err := e.counts.write(ctx, t); err != nil {
+		return err
 	}
 	if err := t.recordAttempts(ctx, e.attempts); err != nil {
 		return err
 	}
-	if err := t.punish(ctx, e.attempts, e.kinds); err != nil {
+	if err := t.punish(ctx, e.attempts); err != nil {
 		return err
 	}
 	for _, h := range e.holds {
@@ -228,6 +274,15 @@ func (e *exchange) write(ctx context.Context, t tx) error {
 	return nil
 }
 
+// rowsIn runs a statement over rows that go in as one JSON array.
+func (t tx) rowsIn(ctx context.Context, q query, rows [][]any, more ...any) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	_, err := t.exec(ctx, q, append([]any{asJSON(rows)}, more...)...)
+	return err
+}
+
 const qAttempts query = `
 INSERT INTO attempts (delivery_id, turn, at, verdict, reason, code, detail, server)
 SELECT CAST(e.value ->> 0 AS BIGINT), CAST(e.value ->> 1 AS BIGINT), CAST(e.value ->> 2 AS BIGINT),
@@ -235,54 +290,50 @@ SELECT CAST(e.value ->> 0 AS BIGINT), CAST(e.value ->> 1 AS BIGINT), CAST(e.valu
 FROM {{each $1}}`
 
 func (t tx) recordAttempts(ctx context.Context, list []outbox.Settlement) error {
-	if len(list) == 0 {
-		return nil
-	}
 	rows := make([][]any, len(list))
 	for i, m := range list {
 		rows[i] = []any{m.Delivery, m.Turn, micros(m.At), m.Verdict, m.Reason, m.Code, m.Detail, m.Server}
 	}
-	_, err := t.exec(ctx, qAttempts, asJSON(rows))
-	return err
+	return t.rowsIn(ctx, qAttempts, rows)
 }
 
 // strikeWindow: a second refusal within it suppresses the address.
 const strikeWindow = 7 * 24 * time.Hour
 
+const qAddress = `
+FROM deliveries d CROSS JOIN runs r CROSS JOIN addresses a
+WHERE d.id = $1 AND r.id = d.run_id AND a.kind = r.kind AND a.value = d.address`
+
 const qSuppressAddress query = `
 INSERT INTO suppressions (kind, hash, value, reason, detail, actor, at)
-SELECT kind, hash, value, 'hard_bounce', $3, 'delivery', $4 FROM addresses WHERE kind = $1 AND value = $2
+SELECT a.kind, a.hash, a.value, 'hard_bounce', $2, 'delivery', $3 ` + qAddress + `
 ON CONFLICT (kind, hash) DO NOTHING`
 
 const qStruck query = `
-SELECT 1 FROM strikes s JOIN addresses a ON a.kind = s.kind AND a.hash = s.hash
-WHERE a.kind = $1 AND a.value = $2 AND s.at >= $3`
+SELECT 1 ` + qAddress + ` AND EXISTS (SELECT 1 FROM strikes s WHERE s.kind = a.kind AND s.hash = a.hash AND s.at >= $2)`
 
 const qStrike query = `
-INSERT INTO strikes (kind, hash, at) SELECT kind, hash, $3 FROM addresses WHERE kind = $1 AND value = $2
+INSERT INTO strikes (kind, hash, at) SELECT a.kind, a.hash, $2 ` + qAddress + `
 ON CONFLICT (kind, hash) DO UPDATE SET at = excluded.at`
 
 // punish suppresses addresses that are wrong, and those that were refused
 // twice within a week.
-func (t tx) punish(ctx context.Context, list []outbox.Settlement, kinds map[int64]*facts) error {
+func (t tx) punish(ctx context.Context, list []outbox.Settlement) error {
 	for _, m := range list {
-		f := kinds[m.Delivery]
-		if f == nil || f.Address == "" {
-			continue
-		}
 		suppress := m.Suppress
-		if !suppress {
-			_, struck, err := one(ctx, t, qStruck, scalar[int64], f.kind, f.Address, micros(m.At.Add(-strikeWindow)))
+		if m.Strike && !suppress {
+			_, struck, err := one(ctx, t, qStruck, scalar[int64], m.Delivery, micros(m.At.Add(-strikeWindow)))
 			if err != nil {
 				return err
 			}
 			suppress = struck
 		}
 		var err error
-		if suppress {
-			_, err = t.exec(ctx, qSuppressAddress, f.kind, f.Address, m.Code, micros(m.At))
-		} else {
-			_, err = t.exec(ctx, qStrike, f.kind, f.Address, micros(m.At))
+		switch {
+		case suppress:
+			_, err = t.exec(ctx, qSuppressAddress, m.Delivery, m.Code, micros(m.At))
+		case m.Strike:
+			_, err = t.exec(ctx, qStrike, m.Delivery, micros(m.At))
 		}
 		if err != nil {
 			return err

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -51,9 +53,13 @@ func (s *Store) Migrate(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("migrate: %w", err)
 	}
+	names, err := s.names()
+	if err != nil {
+		return nil, err
+	}
 	var ran []string
 	for _, r := range results {
-		ran = append(ran, path.Base(r.Source.Path))
+		ran = append(ran, names[r.Source.Version]...)
 	}
 	return ran, nil
 }
@@ -98,40 +104,55 @@ func (s *Store) provider() (*goose.Provider, error) {
 	return p, nil
 }
 
-// steps reads the embedded files. A file 0002_x.sqlite.sql or
-// 0002_x.postgres.sql runs on that engine only, after its common twin.
-func (s *Store) steps() ([]*goose.Migration, error) {
+// names lists the embedded files of this engine by version. A twin
+// 0002_x.sqlite.sql or 0002_x.postgres.sql runs on that engine only, after the
+// common files of its version.
+func (s *Store) names() (map[int64][]string, error) {
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return nil, fmt.Errorf("list migrations: %w", err)
 	}
-	texts := map[int64]string{}
-	var order []int64
+	common, twins := map[int64][]string{}, map[int64][]string{}
 	for _, f := range files {
 		base := path.Base(f)
-		if strings.Count(base, ".") == 2 && !strings.Contains(base, "."+s.d.name+".") {
-			continue
-		}
 		version, err := strconv.ParseInt(base[:4], 10, 64)
 		if err != nil {
 			return nil, fmt.Errorf("migration %s has no number: %w", base, err)
 		}
-		text, err := fs.ReadFile(migrations, f)
-		if err != nil {
-			return nil, fmt.Errorf("read migration %s: %w", base, err)
+		switch {
+		case strings.Count(base, ".") == 1:
+			common[version] = append(common[version], base)
+		case strings.Contains(base, "."+s.d.name+"."):
+			twins[version] = append(twins[version], base)
 		}
-		if _, seen := texts[version]; !seen {
-			order = append(order, version)
-		}
-		texts[version] += "\n" + s.d.spell(string(text))
 	}
-	out := make([]*goose.Migration, 0, len(order))
-	for _, v := range order {
+	for version, list := range twins {
+		common[version] = append(common[version], list...)
+	}
+	return common, nil
+}
+
+// steps reads the embedded files, one step for each version.
+func (s *Store) steps() ([]*goose.Migration, error) {
+	names, err := s.names()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*goose.Migration, 0, len(names))
+	for _, version := range slices.Sorted(maps.Keys(names)) {
+		var all strings.Builder
+		for _, base := range names[version] {
+			text, err := fs.ReadFile(migrations, "migrations/"+base)
+			if err != nil {
+				return nil, fmt.Errorf("read migration %s: %w", base, err)
+			}
+			all.WriteString("\n" + s.d.spell(string(text)))
+		}
 		up := &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, texts[v])
+			_, err := tx.ExecContext(ctx, all.String())
 			return err
 		}}
-		out = append(out, goose.NewGoMigration(v, up, nil))
+		out = append(out, goose.NewGoMigration(version, up, nil))
 	}
 	return out, nil
 }

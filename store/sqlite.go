@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 
 	"modernc.org/sqlite"
@@ -58,6 +59,9 @@ const readers = 4
 // The two writers take turns (see lanes), as SQLite has one at a time.
 func openSQLite(ctx context.Context, data string) (*pools, error) {
 	path := filepath.Join(data, fileName)
+	if err := private(path); err != nil {
+		return nil, err
+	}
 	open := func(sync string, conns int, more url.Values) (*sql.DB, error) {
 		q := url.Values{
 			"_pragma": {
@@ -95,4 +99,14 @@ func openSQLite(ctx context.Context, data string) (*pools, error) {
 		return nil, errors.Join(err, p.close())
 	}
 	return p, nil
+}
+
+// private makes the file, if it is not there yet, for its owner only. SQLite
+// gives its side files the same mode.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // a file of the data folder
+	if err != nil {
+		return fmt.Errorf("open %s: %w", path, err)
+	}
+	return f.Close()
 }

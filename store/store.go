@@ -119,6 +119,18 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
+// Clock is what time it is where the database runs; on an embedded one, here.
+func (s *Store) Clock(ctx context.Context) (time.Time, error) {
+	if s.d != &postgresDialect {
+		return s.now(), nil
+	}
+	us, _, err := one(ctx, s.reader(), "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)", scalar[int64])
+	if err != nil {
+		return time.Time{}, fmt.Errorf("ask the database for the time: %w", s.classify(err))
+	}
+	return when(us), nil
+}
+
 // micros is how a time is stored; zero stays zero.
 func micros(t time.Time) int64 {
 	if t.IsZero() {
