@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -56,12 +57,10 @@ func pgCode(err error) string {
 	return e.Code
 }
 
-// connections is how many connections one process holds to PostgreSQL. The
-// workers keep a pool of their own, so that slow reports cannot starve them.
-const (
-	readConnections  = 8
-	writeConnections = 8
-)
+// writeConnections is how many connections one process holds to PostgreSQL
+// for writing. It is a pool of its own, so that slow reports cannot starve the
+// workers.
+const writeConnections = 8
 
 func openPostgres(ctx context.Context, dsn string) (*pools, error) {
 	cfg, err := pgx.ParseConfig(dsn)
@@ -76,10 +75,10 @@ func openPostgres(ctx context.Context, dsn string) (*pools, error) {
 		db.SetMaxIdleConns(conns)
 		return db
 	}
-	p := &pools{read: open(readConnections), durable: open(writeConnections)}
+	p := &pools{read: open(readers), durable: open(writeConnections)}
 	p.quick = p.durable
 	if err := p.durable.PingContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("connect to PostgreSQL at %s: %w", net.JoinHostPort(cfg.Host, fmt.Sprint(cfg.Port)), err), p.close())
+		return nil, errors.Join(fmt.Errorf("connect to PostgreSQL at %s: %w", net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port))), err), p.close())
 	}
 	return p, nil
 }

@@ -51,8 +51,8 @@ var sqliteDialect = dialect{
 	},
 }
 
-// readers is how many connections read a SQLite file at once.
-const readers = 4
+// readers is how many connections read a database at once.
+const readers = 8
 
 // openSQLite opens one file three times: for readers, for a writer whose
 // commits reach the disk, and for a writer whose commits do not wait for it.

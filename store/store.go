@@ -28,6 +28,7 @@ type Store struct {
 	d     *dialect
 	pools *pools
 	lanes lanes
+	views chan struct{} // one for each read-only transaction at once
 	data  string
 	now   func() time.Time
 	log   *slog.Logger
@@ -82,7 +83,7 @@ func Migrate(ctx context.Context, o Options) ([]string, error) {
 }
 
 func connect(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{d: &sqliteDialect, data: o.Data, now: o.Now, log: o.Log}
+	s := &Store{d: &sqliteDialect, data: o.Data, now: o.Now, log: o.Log, views: make(chan struct{}, readers/2)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -256,8 +257,15 @@ func (t tx) rows(ctx context.Context, q query, args ...any) (*sql.Rows, error) {
 }
 
 // view runs do in one read-only transaction, so that all it reads is of one
-// moment.
+// moment. At most half of the readers' connections are in such transactions,
+// since a statement may have to be prepared on another one meanwhile.
 func (s *Store) view(ctx context.Context, do func(runner) error) error {
+	select {
+	case s.views <- struct{}{}:
+		defer func() { <-s.views }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	t, err := s.pools.read.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
