@@ -92,6 +92,9 @@ type Entry struct {
 	State   State
 	Basis   Basis     // empty: consent
 	At      time.Time // when the person said so; zero: when it is recorded
+	// Undated says that At is when a file was read and no act of the person:
+	// such a "yes" overturns no "no", and such a "no" is heard once.
+	Undated bool
 	// Resubscribe lets a newer "yes" overturn a "no". Only an act of the
 	// person sets it.
 	Resubscribe bool
@@ -128,16 +131,21 @@ type Outcome struct {
 
 // Why an entry was not taken. Each is a sentence that can follow a name.
 var (
-	ErrWithdrawn = errors.New("the person has withdrawn or objected; only a newer consent with --resubscribe overturns that")
+	ErrWithdrawn = errors.New("the person has withdrawn or objected; only a newer consent (consent_at) with --resubscribe overturns that")
 	ErrNoSource  = errors.New("nobody becomes granted without a source (--source, consent_source)")
 	ErrNoAddress = errors.New("there is no address of that kind")
 )
 
+// again is how much newer than the last "no" another one is to get a line of
+// its own: one press of a button may come in twice.
+const again = time.Hour
+
 // Next decides what an entry does to the answer that stands: it returns the
 // answer afterwards and whether there is something to write. A "no" is always
-// heard, however old. A "yes" never overturns a "no" unless it is newer and
-// resubscribes, and an older "yes" never replaces a newer one. Nothing is
-// written when nothing would change.
+// heard, however old, and said anew it counts anew. A "yes" never overturns a
+// "no" unless it is dated, newer than the last "no" and resubscribes, and an
+// older "yes" never replaces a newer one. Nothing is written when nothing would
+// change.
 func Next(cur Current, e Entry) (next Current, changes bool, err error) {
 	next = cur
 	next.State, next.Answer, next.Basis = e.State, e.State.Answer(), e.Basis
@@ -151,7 +159,8 @@ func Next(cur Current, e Entry) (next Current, changes bool, err error) {
 	case Requested, Granted, Confirmed:
 		return yes(cur, next, e)
 	case Withdrawn, Objected:
-		changes = cur.Answer != No || (cur.State == Withdrawn && e.State == Objected)
+		changes = cur.Answer != No || (cur.State == Withdrawn && e.State == Objected) ||
+			!e.Undated && e.At.Sub(cur.At) >= again
 	case Expired:
 		changes = cur.Answer == Yes || cur.Answer == Wait
 	case Erased:
@@ -170,7 +179,7 @@ func yes(cur, next Current, e Entry) (Current, bool, error) {
 	if e.Address == "" {
 		return cur, false, ErrNoAddress
 	}
-	if cur.Answer == No && (!e.Resubscribe || !e.At.After(cur.At)) {
+	if cur.Answer == No && (!e.Resubscribe || e.Undated || !e.At.After(cur.At)) {
 		return cur, false, ErrWithdrawn
 	}
 	if cur.Answer == None || cur.Answer == No {

@@ -21,6 +21,7 @@ func TestNext(t *testing.T) {
 	}
 	with := func(e Entry, change func(*Entry)) Entry { change(&e); return e }
 	again := func(e *Entry) { e.Resubscribe = true }
+	undated := func(e *Entry) { e.Undated = true }
 	for _, c := range []struct {
 		name    string
 		cur     Current
@@ -50,7 +51,10 @@ func TestNext(t *testing.T) {
 		{"no", yes, say(Withdrawn, 6), No, true, nil},
 		{"old no", yes, say(Withdrawn, 1), No, true, nil},
 		{"no to a stranger", none, Entry{State: Withdrawn, At: day(6)}, No, true, nil},
-		{"no again", no, say(Withdrawn, 6), No, false, nil},
+		{"no again at once", no, with(say(Withdrawn, 5), func(e *Entry) { e.At = e.At.Add(time.Minute) }), No, false, nil},
+		{"no again later", no, say(Withdrawn, 6), No, true, nil},
+		{"no again of a file without times", no, with(say(Withdrawn, 6), undated), No, false, nil},
+		{"yes after no, of a file without times", no, with(with(say(Granted, 6), again), undated), No, false, ErrWithdrawn},
 		{"objection after no", no, say(Objected, 6), No, true, nil},
 		{"expiry of a request", wait, say(Expired, 6), None, true, nil},
 		{"expiry of nothing", none, say(Expired, 6), None, false, nil},
@@ -78,6 +82,7 @@ func TestHistories(t *testing.T) {
 		var lines []Record
 		var model Answer
 		var newest time.Time // of what the model stands on
+		var lastNo time.Time
 		for i := range rapid.IntRange(1, 30).Draw(t, "length") {
 			e := Entry{
 				Contact: 1, Driver: "d", Topic: "t", Basis: ByConsent, Salt: []byte{byte(i)},
@@ -89,6 +94,12 @@ func TestHistories(t *testing.T) {
 			}
 			stood := cur.Address
 			next, changes, _ := Next(cur, e)
+			if cur.Answer == No && next.Answer != No && !e.At.After(lastNo) {
+				t.Fatalf("a %s of %s overturns a no of %s", e.State, e.At, lastNo)
+			}
+			if e.State.Answer() == No && e.At.After(lastNo) {
+				lastNo = e.At
+			}
 			if changes {
 				r, err := Draft(e, 1, day(20))
 				if err != nil {
@@ -126,7 +137,7 @@ func TestHistories(t *testing.T) {
 				t.Fatal("granted without a source")
 			}
 		}
-		derived := standingOf(Fold(lines))
+		derived := Standing(lines)
 		var want []Current
 		if cur.Answer != None {
 			want = []Current{cur}

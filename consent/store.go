@@ -21,13 +21,14 @@ type Store interface {
 	// Ledger returns at most limit lines after the given number and up to the
 	// other one (0: no bound), in order, with evidence.
 	Ledger(ctx context.Context, after, upTo int64, limit int) ([]Record, error)
-	// Answers returns the lines about the next people after the given contact
+	// Answers returns, as of one moment, the lines about the next people after the given contact
 	// number (at most people of them) in the order of contact and line, the
 	// answers that stand for them, and the last contact number it covers (0
 	// when there is nobody left).
 	Answers(ctx context.Context, after int64, people int) (lines []Record, standing []Current, last int64, err error)
-	// Rebuild makes the answers of a contact what the ledger derives.
-	Rebuild(ctx context.Context, contact int64, answers []Current) error
+	// Rebuild makes the answers of a contact what the ledger derives, while
+	// nobody writes to it.
+	Rebuild(ctx context.Context, contact int64) error
 }
 
 // SealStore keeps the seals of the ledger.

@@ -186,7 +186,7 @@ func (s *Service) verifyRecords(rep *Report, after int64, records []Record) {
 // verifyAnswers derives the answers of everybody from the ledger.
 func (s *Service) verifyAnswers(ctx context.Context, rep *Report) error {
 	return s.everybody(ctx, func(contact int64, records []Record, standing []Current) error {
-		derived := standingOf(Fold(records))
+		derived := Standing(records)
 		rep.Answers += len(standing)
 		if missing := lostEvidence(records); missing != 0 && rep.Bad == nil {
 			rep.Bad = &Bad{Entry: missing, After: missing - 1, Reason: "its evidence is missing though nobody erased the person"}
@@ -220,9 +220,10 @@ func lostEvidence(records []Record) int64 {
 
 var errEnough = errors.New("enough")
 
-// standingOf leaves out what does not stand in the current answers.
-func standingOf(all []Current) []Current {
-	return slices.DeleteFunc(all, func(c Current) bool { return c.Answer == None })
+// Standing derives the current answers of one contact from its lines: Fold
+// without those that are None.
+func Standing(records []Record) []Current {
+	return slices.DeleteFunc(Fold(records), func(c Current) bool { return c.Answer == None })
 }
 
 func same(a, b []Current) bool {
@@ -300,12 +301,11 @@ func people(records []Record, standing []Current) []person {
 func (s *Service) Rebuild(ctx context.Context) (int, error) {
 	n := 0
 	err := s.everybody(ctx, func(contact int64, records []Record, standing []Current) error {
-		derived := standingOf(Fold(records))
-		if same(derived, standing) {
+		if same(Standing(records), standing) {
 			return nil
 		}
 		n++
-		return s.store.Rebuild(ctx, contact, derived)
+		return s.store.Rebuild(ctx, contact)
 	})
 	if err != nil {
 		return n, fmt.Errorf("rebuild current answers: %w", err)

@@ -157,6 +157,9 @@ func convert(cell string, t Type) (json.RawMessage, error) {
 		if !numberPattern.MatchString(cell) {
 			return nil, fmt.Errorf("%s is not a number; write it like 1234.5", quote(cell))
 		}
+		if !fits(cell) {
+			return nil, fmt.Errorf("%s is larger, or nearer to zero, than a number can be; keep it as text", quote(cell))
+		}
 		return json.RawMessage(trimNumber(cell)), nil
 	case Bool:
 		v, ok := parseBool(cell)
@@ -180,8 +183,8 @@ func convert(cell string, t Type) (json.RawMessage, error) {
 		}
 		return strconv.AppendInt(nil, at.UnixMicro(), 10), nil
 	case JSON:
-		if !json.Valid([]byte(cell)) {
-			return nil, fmt.Errorf("%s is not JSON", quote(cell))
+		if err := portable(cell); err != nil {
+			return nil, err
 		}
 		return json.RawMessage(cell), nil
 	}

@@ -3,6 +3,7 @@ package contacts
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -42,6 +43,44 @@ func TestGuessAndConvert(t *testing.T) {
 		raw, err := convert(cell, want.guess)
 		if err != nil || string(raw) != want.raw || !json.Valid(raw) {
 			t.Errorf("%q becomes %s, %v; want %s", cell, raw, err, want.raw)
+		}
+	}
+}
+
+// TestWhatNoEngineStores refuses values that one of the engines would refuse,
+// and with them every row that is written beside them.
+func TestWhatNoEngineStores(t *testing.T) {
+	nested := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for _, c := range []struct {
+		typ  Type
+		cell string
+		part string // of the complaint; empty: it is stored
+	}{
+		{JSON, `{"a":[1,{"b":"ä😀"}],"":null}`, ""},
+		{JSON, `"\ud83d\ude00"`, ""},
+		{JSON, `7`, ""},
+		{JSON, nested(100), ""},
+		{JSON, nested(101), "within one another"},
+		{JSON, `{"a":"\u0000"}`, "a character that is none"},
+		{JSON, `{"\u0000":1}`, "a character that is none"},
+		{JSON, `["\ud800"]`, "a character that is none"},
+		{JSON, `["\udc00x"]`, "a character that is none"},
+		{JSON, `[1e999999]`, "larger"},
+		{JSON, `[1e-999999]`, "nearer to zero"},
+		{JSON, `[0e5, 0.0, 1e300]`, ""},
+		{JSON, `{} {}`, "not JSON"},
+		{JSON, `[1,2`, "not JSON"},
+		{JSON, ``, "not JSON"},
+		{JSON, `{]`, "not JSON"},
+		{Number, "1" + strings.Repeat("0", 300), ""},
+		{Number, "1" + strings.Repeat("0", 309), "larger"},
+		{Number, "0." + strings.Repeat("0", 330) + "1", "nearer to zero"},
+		{Number, "0." + strings.Repeat("0", 330), ""},
+		{Number, strings.Repeat("0.", 1) + strings.Repeat("1", 500), "larger"},
+	} {
+		_, err := convert(c.cell, c.typ)
+		if (err == nil) != (c.part == "") || err != nil && !strings.Contains(err.Error(), c.part) {
+			t.Errorf("%s %.60s: %v, want %q", c.typ, c.cell, err, c.part)
 		}
 	}
 }

@@ -42,6 +42,11 @@ func (s *Service) Export(ctx context.Context, w io.Writer, o ExportOptions) (int
 		head = append(head, k.Kind)
 	}
 	head = append(append(head, columnLocale, columnZone), names...)
+	if !o.Raw {
+		for i := range head {
+			head[i] = protect(head[i])
+		}
+	}
 	if err := out.Write(head); err != nil {
 		return 0, fmt.Errorf("write contacts: %w", err)
 	}

@@ -65,7 +65,7 @@ func readHeader(head []string, rules headerRules) (layout, error) {
 	used := map[string]bool{}
 	first := map[string]int{}
 	for i, h := range head {
-		name := strings.TrimSpace(h)
+		name := strings.TrimSpace(unprotect(h))
 		if to, ok := rename[fold(name)]; ok {
 			used[fold(name)] = true
 			name = strings.TrimSpace(to)

@@ -222,7 +222,7 @@ func (im *importer) list(items []item, a Applied) {
 		case Refused:
 			im.notes.add(&im.report.Listed, "error", it.row.Line, out.Reason)
 		case Duplicate:
-			im.notes.add(&im.report.Skipped, "duplicate", it.row.Line, "an earlier row is about the same contact; this one was left out")
+			im.notes.add(&im.report.Skipped, "duplicate", it.row.Line, "an earlier row is about the same contact; of this one nothing but a withdrawal counts")
 		case Created, Changed, Unchanged:
 		}
 		for _, why := range out.Skipped {

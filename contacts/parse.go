@@ -375,7 +375,7 @@ func (m *rowMaker) permit(r *Row, p permit, state string, say consentCells) erro
 		c.Source = m.source
 	}
 	if c.At.IsZero() {
-		c.At = m.now
+		c.At, c.Undated = m.now, true
 	}
 	var err error
 	c.Salt, err = m.salt()

@@ -200,7 +200,7 @@ func typed(v any, t Type) (json.RawMessage, error) {
 	}
 	switch {
 	case t == JSON:
-		return raw, nil
+		return raw, portable(string(raw))
 	case t == Number && natural(v) == Number:
 		// A float64 beyond 1e21 is written with an exponent: no number of ours.
 		return convert(string(raw), Number)

@@ -130,7 +130,9 @@ type Consent struct {
 	Source string
 	IP     string
 	At     time.Time
-	Salt   []byte
+	// Undated says that the row does not know when, and At is when it was read.
+	Undated bool
+	Salt    []byte
 }
 
 // Status is what became of a row.

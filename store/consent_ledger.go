@@ -61,20 +61,25 @@ func (s *Store) Ledger(ctx context.Context, after, upTo int64, limit int) ([]con
 
 // Answers implements consent.Store.
 func (s *Store) Answers(ctx context.Context, after int64, people int) (lines []consent.Record, standing []consent.Current, last int64, err error) {
-	r := s.reader()
-	ids, err := collect(ctx, r, qLedgerPeople, scalar[int64], after, people)
+	err = s.view(ctx, func(r runner) error {
+		ids, err := collect(ctx, r, qLedgerPeople, scalar[int64], after, people)
+		if err != nil {
+			return fmt.Errorf("find people in the ledger: %w", err)
+		}
+		last = math.MaxInt64
+		if len(ids) == people {
+			last = ids[len(ids)-1]
+		}
+		if lines, err = collect(ctx, r, qLedgerOfPeople, scanRecord, after, last); err != nil {
+			return fmt.Errorf("read their lines: %w", err)
+		}
+		if standing, err = collect(ctx, r, qStandingOfPeople, scanCurrent, after, last); err != nil {
+			return fmt.Errorf("read their answers: %w", err)
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, nil, 0, s.classify(fmt.Errorf("find people in the ledger: %w", err))
-	}
-	last = math.MaxInt64
-	if len(ids) == people {
-		last = ids[len(ids)-1]
-	}
-	if lines, err = collect(ctx, r, qLedgerOfPeople, scanRecord, after, last); err != nil {
-		return nil, nil, 0, s.classify(fmt.Errorf("read their lines: %w", err))
-	}
-	if standing, err = collect(ctx, r, qStandingOfPeople, scanCurrent, after, last); err != nil {
-		return nil, nil, 0, s.classify(fmt.Errorf("read their answers: %w", err))
+		return nil, nil, 0, s.classify(err)
 	}
 	if len(lines) == 0 && len(standing) == 0 {
 		last = 0
@@ -83,8 +88,17 @@ func (s *Store) Answers(ctx context.Context, after int64, people int) (lines []c
 }
 
 // Rebuild implements consent.Store.
-func (s *Store) Rebuild(ctx context.Context, contact int64, answers []consent.Current) error {
+func (s *Store) Rebuild(ctx context.Context, contact int64) error {
 	return s.update(ctx, durable, func(t tx) error {
+		// What is derived from here on must not be older than what somebody
+		// else is just writing: a new "no" would be overwritten.
+		if _, err := t.exec(ctx, qLedgerAlone); err != nil {
+			return fmt.Errorf("wait for the writers of the ledger: %w", err)
+		}
+		lines, err := collect(ctx, t, qHistory, scanRecord, contact)
+		if err != nil {
+			return fmt.Errorf("read the ledger of contact %d: %w", contact, err)
+		}
 		topics, err := topicNumbers(ctx, t)
 		if err != nil {
 			return err
@@ -94,7 +108,7 @@ func (s *Store) Rebuild(ctx context.Context, contact int64, answers []consent.Cu
 		}
 		var order []slot
 		changes := map[slot]change{}
-		for _, c := range answers {
+		for _, c := range consent.Standing(lines) {
 			at := slot{contact, c.Driver, c.Topic}
 			order = append(order, at)
 			changes[at] = change{now: c, topic: topics.number[c.Topic]}

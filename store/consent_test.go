@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
@@ -15,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rapport/consent"
+	"rapport/contacts"
 	"rapport/internal/testkit"
 	"rapport/store"
 	"rapport/store/storetest"
@@ -160,6 +162,68 @@ func TestWhatIsMissingIsFound(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRebuild loses an answer and derives it again.
+func TestRebuild(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, o store.Options) {
+		h := ledger(t, testkit.Open(t, o))
+		if _, err := shell(t, o).ExecContext(t.Context(), "DELETE FROM consents WHERE contact_id = 2"); err != nil {
+			t.Fatal(err)
+		}
+		if rep, err := h.Consent.Verify(t.Context(), nil); err != nil || rep.Bad == nil {
+			t.Fatalf("a lost answer was not found: %+v, %v", rep, err)
+		}
+		if n, err := h.Consent.Rebuild(t.Context()); err != nil || n != 1 {
+			t.Fatalf("rebuilt %d, %v", n, err)
+		}
+		if rep, err := h.Consent.Verify(t.Context(), nil); err != nil || rep.Bad != nil || rep.Answers != 3 {
+			t.Fatalf("%+v %+v, %v", rep, rep.Bad, err)
+		}
+	})
+}
+
+// TestRebuildBesideANo verifies and rebuilds while people say no: there is
+// nothing to find, and nobody is granted again.
+func TestRebuildBesideANo(t *testing.T) {
+	testkit.EachEngine(t, func(t *testing.T, o store.Options) {
+		h := storetest.NewHouse(t, testkit.Open(t, o))
+		const people = 60
+		var file strings.Builder
+		file.WriteString("email\n")
+		for i := range people {
+			fmt.Fprintf(&file, "p%d@example.com\n", i)
+		}
+		h.Import(t, file.String(), contacts.ImportOptions{Grants: []contacts.Grant{{Driver: "mailer", Topic: "news"}}, Source: "form"})
+		over := make(chan struct{})
+		var beside sync.WaitGroup
+		beside.Go(func() {
+			for done := false; !done; {
+				select {
+				case <-over:
+					done = true
+				default:
+				}
+				if rep, err := h.Consent.Verify(t.Context(), nil); err != nil || rep.Bad != nil {
+					t.Errorf("verify beside writers: %+v, %v", rep.Bad, err)
+				}
+				if n, err := h.Consent.Rebuild(t.Context()); err != nil || n != 0 {
+					t.Errorf("rebuilt %d beside writers, %v", n, err)
+				}
+			}
+		})
+		for i := range people {
+			c, err := h.Contacts.Get(t.Context(), fmt.Sprintf("p%d@example.com", i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := h.Consent.Withdraw(t.Context(), consent.Entry{Contact: c.ID, Driver: "mailer", Topic: "news"}); err != nil {
+				t.Error(err)
+			}
+		}
+		close(over)
+		beside.Wait()
+	})
 }
 
 func change(t *testing.T, db *sql.DB, statement, value, col string) {

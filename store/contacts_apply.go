@@ -324,12 +324,12 @@ func (t tx) addAddresses(ctx context.Context, decisions []contacts.Decision) err
 func (a *application) entries() (list []consent.Entry, from []int) {
 	for i, row := range a.chunk.Rows {
 		d := a.decisions[i]
-		if d.Who == nil || d.Status == contacts.Duplicate {
+		if d.Who == nil {
 			continue
 		}
 		for _, c := range row.Consents {
 			e := consent.Entry{
-				Contact: d.Who.ID, Driver: c.Driver, Kind: c.Kind, Topic: c.Topic, Basis: consent.Basis(c.Basis), At: c.At,
+				Contact: d.Who.ID, Driver: c.Driver, Kind: c.Kind, Topic: c.Topic, Basis: consent.Basis(c.Basis), At: c.At, Undated: c.Undated,
 				Resubscribe: a.chunk.Resubscribe, Source: c.Source, IP: c.IP, Actor: a.chunk.Actor, Salt: c.Salt,
 			}
 			if e.Basis == "" {
@@ -342,6 +342,9 @@ func (a *application) entries() (list []consent.Entry, from []int) {
 				e.State = consent.Requested
 			default:
 				e.State = consent.Withdrawn
+			}
+			if d.Status == contacts.Duplicate && e.State != consent.Withdrawn {
+				continue // of a row that is left out, a "no" is heard all the same
 			}
 			if x, ok := d.Who.Primary(c.Kind); ok {
 				e.Address = x.Value

@@ -26,7 +26,6 @@ func Consent(t *testing.T, open func(t *testing.T) *store.Store) {
 		"seal and verify":   examineSeal,
 		"sealers race":      examineSealers,
 		"yes and no race":   examineRace,
-		"rebuild":           examineRebuild,
 		"export":            examineExport,
 		"suppressions":      examineSuppressions,
 		"suppressions file": examineSuppressionFile,
@@ -269,24 +268,6 @@ func examineRace(t *testing.T, h *House) {
 		}
 	}
 	if rep, err := h.Consent.Verify(t.Context(), nil); err != nil || rep.Bad != nil {
-		t.Fatalf("%+v, %v", rep.Bad, err)
-	}
-}
-
-func examineRebuild(t *testing.T, h *House) {
-	ctx := t.Context()
-	h.crowd(t, 3)
-	who := h.get(t, "1ns").ID
-	if err := h.Store.Rebuild(ctx, who, nil); err != nil {
-		t.Fatal(err)
-	}
-	if rep, err := h.Consent.Verify(ctx, nil); err != nil || rep.Bad == nil {
-		t.Fatalf("a lost answer was not found: %+v, %v", rep, err)
-	}
-	if n, err := h.Consent.Rebuild(ctx); err != nil || n != 1 || h.answer(t, who) != consent.Yes {
-		t.Fatalf("rebuilt %d, %v", n, err)
-	}
-	if rep, err := h.Consent.Verify(ctx, nil); err != nil || rep.Bad != nil {
 		t.Fatalf("%+v, %v", rep.Bad, err)
 	}
 }

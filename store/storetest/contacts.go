@@ -107,6 +107,7 @@ func Contacts(t *testing.T, open func(t *testing.T) *store.Store) {
 	for name, examine := range map[string]func(*testing.T, *House){
 		"import":          examineImport,
 		"bad rows":        examineBadRows,
+		"odd values":      examineOddValues,
 		"same file twice": examineTwice,
 		"upsert":          examineUpsert,
 		"who is who":      examineIdentity,
@@ -193,6 +194,34 @@ func examineBadRows(t *testing.T, h *House) {
 	if err != nil || len(rows) != 10 {
 		t.Fatalf("%d rows in the list of errors, %v", len(rows), err)
 	}
+}
+
+// examineOddValues stores beside others what an engine might refuse: a row that
+// cannot be stored is listed, and the rest goes in and can be asked for.
+func examineOddValues(t *testing.T, h *House) {
+	types := map[string]contacts.Type{"j": contacts.JSON, "n": contacts.Number}
+	var file strings.Builder
+	file.WriteString("external_id;j;n\nfirst;{};5\n")
+	odd := []string{
+		`"{""a"":""\u0000""}";1`, `"[""\ud800""]";1`, `[1e999999];1`, strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + ";1",
+		`{};1` + strings.Repeat("0", 400), `{};0.` + strings.Repeat("0", 400) + "1", `{};` + strings.Repeat("9", 60_000),
+	}
+	for i, cells := range odd {
+		fmt.Fprintf(&file, "odd%d;%s\n", i, cells)
+	}
+	file.WriteString("last;{};7\n")
+	rep := h.Import(t, file.String(), contacts.ImportOptions{Types: types})
+	if rep.Created != 2 || rep.Errors != int64(len(odd)) {
+		t.Fatalf("report %+v", rep)
+	}
+	if _, err := h.Contacts.PutSegment(t.Context(), "many", "", "contact.n > 4.0"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := h.Contacts.Count(t.Context(), "many"); err != nil || n != 2 {
+		t.Fatalf("%d members, %v", n, err)
+	}
+	_, _, err := h.Contacts.Put(t.Context(), contacts.Input{ExternalID: "x", Attributes: map[string]any{"j": map[string]any{"a": "\x00"}}})
+	wantKind(t, err, rapport.Invalid)
 }
 
 func examineTwice(t *testing.T, h *House) {
@@ -333,8 +362,19 @@ func examinePermissions(t *testing.T, h *House) {
 	if rep = h.Import(t, old, newer); rep.Consents["skipped"] != 1 {
 		t.Fatalf("an old consent over a withdrawal: %+v", rep)
 	}
-	if rep = h.Import(t, "external_id,email\n1,a@example.com\n", newer); rep.Consents["granted"] != 1 {
+	if rep = h.Import(t, "external_id,email\n1,a@example.com\n", newer); rep.Consents["skipped"] != 1 {
+		t.Fatalf("a consent of an unknown time over a withdrawal: %+v", rep)
+	}
+	if rep = h.Import(t, "external_id,email,consent_at\n1,a@example.com,"+time.Now().Format(time.RFC3339Nano)+"\n", newer); rep.Consents["granted"] != 1 {
 		t.Fatalf("a newer consent: %+v", rep)
+	}
+	// A row that is left out is heard where it says no.
+	twice := "external_id,email,consent:mailer:news,consent_source\n8,y@example.com,granted,form\n,Y@example.com,withdrawn,form\n,y@example.com,granted,form\n"
+	if rep = h.Import(t, twice, contacts.ImportOptions{}); rep.Duplicates != 2 || rep.Consents["withdrawn"] != 1 || h.answer(t, h.get(t, "8").ID) != consent.No {
+		t.Fatalf("a no in a duplicate: %+v", rep)
+	}
+	if rep = h.Import(t, twice, contacts.ImportOptions{}); rep.Consents["unchanged"] != 1 || rep.Consents["skipped"] != 1 {
+		t.Fatalf("a no in a duplicate again: %+v", rep)
 	}
 	// Without a source of their own, rows become known and not granted.
 	if rep = h.Import(t, "external_id,email,consent:mailer:news\n9,z@example.com,granted\n", contacts.ImportOptions{}); rep.Created != 1 || rep.Consents["skipped"] != 1 {
@@ -344,12 +384,13 @@ func examinePermissions(t *testing.T, h *House) {
 
 func examineRoundTrip(t *testing.T, h *House) {
 	h.Import(t, people+"d4,=cmd@example.com,,,\"'=1+1\",,,,,,\ne5,+x@example.com,,,=2+5,,,,,,\n", contacts.ImportOptions{})
+	h.Import(t, "external_id,=1+1\ne5,x\n", contacts.ImportOptions{})
 	var out bytes.Buffer
 	n, err := h.Contacts.Export(t.Context(), &out, contacts.ExportOptions{})
 	if err != nil || n != 5 {
 		t.Fatalf("%d rows, %v", n, err)
 	}
-	if !strings.Contains(out.String(), "'=2+5") || !strings.Contains(out.String(), "'-3.5") {
+	if !strings.Contains(out.String(), "'=2+5") || !strings.Contains(out.String(), ",'=1+1,") || !strings.Contains(out.String(), "'-3.5") {
 		t.Fatalf("formulas are not protected:\n%s", out.String())
 	}
 	rep := h.Import(t, out.String(), contacts.ImportOptions{})
