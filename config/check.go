@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"rapport"
 )
@@ -21,6 +22,9 @@ var localePattern = regexp.MustCompile(`^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]
 
 // hostPattern is a host name (RFC 1123 section 2.1).
 var hostPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
+
+// nameBytes is how long the name of who writes may be.
+const nameBytes = 200
 
 // topics fills in what topics leave out.
 func (l *loader) topics() {
@@ -39,6 +43,9 @@ func (l *loader) check() {
 		l.address("admin", c.Admin)
 	}
 	l.publicURL(c.PublicURL)
+	if len(c.Name) > nameBytes || strings.ContainsFunc(c.Name, unicode.IsControl) {
+		l.complain("name", "is longer than %d bytes or has more than one line; write a name like Example Shop", nameBytes)
+	}
 	if c.Data == "" {
 		l.complain("data", "names no folder; write one, like ./data")
 	}

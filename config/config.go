@@ -14,6 +14,7 @@ type Config struct {
 	Listen        string            `json:"listen" default:"127.0.0.1:8080" help:"Address of the API and the public pages, host:port; an empty host listens everywhere"`
 	Admin         string            `json:"admin" default:"127.0.0.1:9090" help:"Address of metrics, profiles and the read-only report page; keep it private; off for none"`
 	PublicURL     string            `json:"public_url" default:"" help:"Where recipients reach the public pages, https (http only on this machine); empty: the listen address when it is on this machine"`
+	Name          string            `json:"name" default:"" help:"Who writes, as people know them; stands on the public pages; empty: the host of public_url"`
 	Data          string            `json:"data" default:"./data" help:"Folder of the SQLite file, the keys and the spool"`
 	Database      Address           `json:"database" default:"" help:"postgres:// address of the database; empty: SQLite in the data folder"`
 	DatabaseFile  string            `json:"database_file,omitempty" default:"" help:"File that holds the address of the database"`
@@ -82,12 +83,13 @@ type Channel struct {
 type Notice struct {
 	Channel string   `json:"channel" help:"Name of the channel that carries it"`
 	To      string   `json:"to" help:"Address to write to, as the channel's driver spells it"`
-	Events  []string `json:"events,omitempty" help:"run_finished, run_held, channel_broken, complaint_rate; empty: all"`
+	Events  []string `json:"events,omitempty" help:"run_finished, run_held, channel_broken; empty: all"`
 }
 
-// Events lists what operators can be told.
+// Events lists what operators can be told: a run is over, a run was paused
+// because it cannot go on, a channel waits for a person.
 func Events() []string {
-	return []string{"run_finished", "run_held", "channel_broken", "complaint_rate"}
+	return []string{"run_finished", "run_held", "channel_broken"}
 }
 
 // Wants says whether the notice is for an event.

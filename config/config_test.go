@@ -115,7 +115,7 @@ func TestGoodFile(t *testing.T) {
 	if string(ch.Raw) != `{"loft":"tower","servers":[{"url":"coop://user:pa55@tower.example.com","count":3}],"token":"s3cret","wait":"10s"}` {
 		t.Errorf("raw: %s", ch.Raw)
 	}
-	if c.PublicURL != "https://news.example.com" || c.Patience() != 30*time.Second || c.Limits.Message != 5_000_000 ||
+	if c.PublicURL != "https://news.example.com" || c.Name != "Pigeons & Sons" || c.Patience() != 30*time.Second || c.Limits.Message != 5_000_000 ||
 		c.Limits.Template != 1_000_000 || c.Limits.Contact != 2000 || c.Retry.Attempts != 9 {
 		t.Errorf("config: %+v", c)
 	}

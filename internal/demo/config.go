@@ -12,6 +12,7 @@ func configuration(data, listen, admin, public string, w *world) string {
 		"listen: " + listen,
 		"admin: " + admin,
 		"public_url: " + public,
+		"name: Linden & Co.",
 		fmt.Sprintf("data: %q", data),
 		"log: {level: error}",
 		"retry: {first: 2s, longest: 8s, attempts: 5}",
