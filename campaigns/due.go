@@ -97,6 +97,7 @@ func (s *Service) stuck(ctx context.Context, c Campaign, cause error) error {
 	if err != nil {
 		return fmt.Errorf("pause campaign %s that cannot begin: %w", c.Name, err)
 	}
+	s.halted(Halt{Campaign: c.Name, Note: note})
 	return cause
 }
 

@@ -263,7 +263,7 @@ func (s *Service) CancelSend(ctx context.Context, reference string) error {
 		return err
 	}
 	for _, st := range outbox.States() {
-		if a.States[st] > 0 && st != outbox.Cancelled && !st.Open() {
+		if a.States[st] > 0 && (st == outbox.Sending || st != outbox.Cancelled && !st.Open()) {
 			return rapport.Conflictf("message %s is %s already", reference, st)
 		}
 	}

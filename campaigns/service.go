@@ -32,6 +32,7 @@ type Service struct {
 	publicURL string
 	zone      *time.Location
 	poke      func()
+	halted    func(Halt)
 	now       func() time.Time
 	random    io.Reader
 	log       *slog.Logger
@@ -45,6 +46,13 @@ type Channel struct {
 	Name   string
 	Driver string
 	Rate   float64 // messages a second over all processes; 0: no limit
+}
+
+// Halt is a pause that no person asked for.
+type Halt struct {
+	Run      int64  // that cannot go on; 0: the campaign could not begin
+	Campaign string // its name; empty when Run says it
+	Note     string // why
 }
 
 // Options is what a Service is made of.
@@ -64,9 +72,12 @@ type Options struct {
 	PublicURL string         // where recipients reach the public pages
 	Zone      *time.Location // of schedules and people that name none; nil: UTC
 	Poke      func()         // wakes the pump if it lives in this process; may be nil
-	Now       func() time.Time
-	Random    io.Reader // source of IDs; safe for concurrent use
-	Log       *slog.Logger
+	// Halted hears once of each run or campaign that was paused because it cannot
+	// go on. It must not wait for anything; may be nil.
+	Halted func(Halt)
+	Now    func() time.Time
+	Random io.Reader // source of IDs; safe for concurrent use
+	Log    *slog.Logger
 }
 
 // New makes the service.
@@ -74,13 +85,16 @@ func New(o Options) *Service {
 	s := &Service{
 		store: o.Store, runs: o.Store, plan: o.Store, reports: o.Store, notes: o.Store,
 		contacts: o.Contacts, consent: o.Consent, templates: o.Templates, drivers: o.Drivers, channels: o.Channels,
-		publicURL: o.PublicURL, zone: o.Zone, poke: o.Poke, now: o.Now, random: o.Random, log: o.Log,
+		publicURL: o.PublicURL, zone: o.Zone, poke: o.Poke, halted: o.Halted, now: o.Now, random: o.Random, log: o.Log,
 	}
 	if s.zone == nil {
 		s.zone = time.UTC
 	}
 	if s.poke == nil {
 		s.poke = func() {}
+	}
+	if s.halted == nil {
+		s.halted = func(Halt) {}
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

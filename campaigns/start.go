@@ -133,9 +133,12 @@ func (s *Service) act(ctx context.Context, ref string, a Action) (Campaign, erro
 // PauseRun stops a run that cannot go on, and its campaign with it, with a
 // note for people. A run that is not going is left alone.
 func (s *Service) PauseRun(ctx context.Context, run int64, note string) error {
-	_, err := s.runs.MoveRun(ctx, run, []outbox.RunState{outbox.Planning, outbox.Running}, outbox.Paused, note)
+	moved, err := s.runs.MoveRun(ctx, run, []outbox.RunState{outbox.Planning, outbox.Running}, outbox.Paused, note)
 	if err != nil {
 		return fmt.Errorf("pause run %d: %w", run, err)
+	}
+	if moved {
+		s.halted(Halt{Run: run, Note: note})
 	}
 	return nil
 }

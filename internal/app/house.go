@@ -52,7 +52,8 @@ type House struct {
 	tokens *responses.Tokens
 	links  *responses.Linker
 	types  *typeTable
-	home   *time.Location                // of people and schedules that name none
+	home   *time.Location // of people and schedules that name none
+	halted halts
 	worker atomic.Pointer[worker.Worker] // while this process sends
 }
 
@@ -73,13 +74,10 @@ func Open(ctx context.Context, o Options) (*House, error) {
 		return nil, unavailable(err, "the data folder")
 	}
 	var err error
-	if h.Keys, err = OpenKeys(o.Config, h.random); err != nil {
-		return nil, err
-	}
 	if h.Store, err = store.Open(ctx, StoreOptions(o.Config, h.now, h.Log)); err != nil {
 		return nil, err
 	}
-	if err := h.furnish(ctx); err != nil {
+	if err := h.unlock(ctx); err != nil {
 		return nil, errors.Join(err, h.Store.Close())
 	}
 	return h, nil
@@ -90,8 +88,30 @@ func StoreOptions(c config.Config, now func() time.Time, log *slog.Logger) store
 	return store.Options{Database: c.Database.Reveal(), Data: c.Data, Now: now, Log: log}
 }
 
+// unlock reads the keys, made at the first start, compares them with what the
+// database knows, and builds the services. It comes after the store is open, so
+// that a database that is away or another's leaves no key behind.
+func (h *House) unlock(ctx context.Context) error {
+	keys, made, err := OpenKeys(h.Config, h.random)
+	if err != nil {
+		return err
+	}
+	h.Keys = keys
+	if err := h.furnish(); err != nil {
+		return err
+	}
+	err = h.Contacts.CheckPepper(ctx, contacts.PepperID(keys.Pepper))
+	switch {
+	case rapport.KindOf(err) == rapport.Conflict:
+		return wrongKey(h.Config, made, err)
+	case err != nil:
+		return err
+	}
+	return h.putTopics(ctx)
+}
+
 // furnish builds the services over the store.
-func (h *House) furnish(ctx context.Context) error {
+func (h *House) furnish() error {
 	fingerprint := contacts.NewFingerprint(h.Keys.Pepper)
 	h.Contacts = contacts.New(contacts.Options{Store: h.Store, Drivers: h.Drivers, Fingerprint: fingerprint, Now: h.now, Random: h.random})
 	h.Consent = consent.New(consent.Options{Store: h.Store, Drivers: h.Drivers, Fingerprint: fingerprint, Now: h.now, Random: h.random})
@@ -107,13 +127,10 @@ func (h *House) furnish(ctx context.Context) error {
 	h.links = responses.NewLinker(h.tokens, h.PublicURL())
 	h.Campaigns = campaigns.New(campaigns.Options{
 		Store: h.Store, Contacts: h.Contacts, Consent: h.Consent, Templates: h.Templates, Drivers: h.Drivers,
-		Channels: h.campaignChannels(), PublicURL: h.PublicURL(), Zone: h.home, Poke: h.poke,
+		Channels: h.campaignChannels(), PublicURL: h.PublicURL(), Zone: h.home, Poke: h.poke, Halted: h.halted.add,
 		Now: h.now, Random: h.random, Log: h.Log,
 	})
-	if err := h.Contacts.CheckPepper(ctx, contacts.PepperID(h.Keys.Pepper)); err != nil {
-		return err
-	}
-	return h.putTopics(ctx)
+	return nil
 }
 
 func (h *House) putTopics(ctx context.Context) error {

@@ -25,53 +25,73 @@ type Keys struct{ Sign, Pepper []byte }
 // keyFile is made in the data folder when the configuration names none.
 const keyFile = "secret.key"
 
+// keyPath is where the key file stands.
+func keyPath(c config.Config) string {
+	if c.SecretKeyFile != "" {
+		return c.SecretKeyFile
+	}
+	return filepath.Join(c.Data, keyFile)
+}
+
 // OpenKeys reads the key file, and makes it (mode 0600) at the first start if
-// the configuration names none. The file holds two lines, "sign: HEX" and
-// "pepper: HEX". A file of a single line of at least 32 characters will do as
-// well, and the pepper is derived from it; whoever changes such a key later
-// keeps the old pepper in a line of its own.
-func OpenKeys(c config.Config, random io.Reader) (Keys, error) {
-	path := c.SecretKeyFile
-	if path == "" {
-		path = filepath.Join(c.Data, keyFile)
-		if err := makeKeys(path, random); err != nil {
-			return Keys{}, rapport.Unavailablef(err, "the key file %s cannot be made: %v", path, err)
+// the configuration names none; made says so. The file holds two lines,
+// "sign: HEX" and "pepper: HEX". A file of a single line of at least 32
+// characters will do as well, and the pepper is derived from it; whoever changes
+// such a key later keeps the old pepper in a line of its own.
+func OpenKeys(c config.Config, random io.Reader) (k Keys, made bool, err error) {
+	path := keyPath(c)
+	if c.SecretKeyFile == "" {
+		if made, err = makeKeys(path, random); err != nil {
+			return k, false, rapport.Unavailablef(err, "the key file %s cannot be made: %v", path, err)
 		}
 	}
 	text, err := os.ReadFile(path) //nolint:gosec // named by the operator
 	if err != nil {
-		return Keys{}, rapport.Unavailablef(err, "the key file cannot be read: %v", err)
+		return k, made, rapport.Unavailablef(err, "the key file cannot be read: %v", err)
 	}
-	keys, err := parseKeys(string(text))
-	if err != nil {
-		return Keys{}, rapport.Invalidf("secret_key_file", "%s: %v", path, err)
+	if k, err = parseKeys(string(text)); err != nil {
+		return k, made, rapport.Invalidf("secret_key_file", "%s: %v", path, err)
 	}
-	return keys, nil
+	return k, made, nil
 }
 
-func makeKeys(path string, random io.Reader) error {
+// makeKeys writes the key file unless there is one.
+func makeKeys(path string, random io.Reader) (made bool, err error) {
 	if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return false, err
 	}
 	both := make([]byte, 64)
 	if _, err := io.ReadFull(random, both); err != nil {
-		return err
+		return false, err
 	}
 	text := fmt.Sprintf("sign: %x\npepper: %x\n", both[:32], both[32:])
 	// Another process may make it at this moment; whoever links first wins.
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".key-*")
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { _ = os.Remove(tmp.Name()) }() // its content lives on under the other name
 	_, err = tmp.WriteString(text)
 	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return err
+		return false, err
 	}
-	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	err = os.Link(tmp.Name(), path)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
 	}
-	return nil
+	return err == nil, err
+}
+
+// wrongKey says what to do about a key that the database does not know. One
+// that was made a moment ago is taken away again: nothing was signed with it,
+// and it would stand in the place of the right one.
+func wrongKey(c config.Config, made bool, err error) error {
+	path := keyPath(c)
+	if !made {
+		return fmt.Errorf("the key file %s: %w", path, err)
+	}
+	return errors.Join(rapport.Conflictf("there is no key file %s, and the database was made with one: put it there, name it as secret_key_file, or correct data if this is the wrong folder", path),
+		os.Remove(path))
 }
 
 func parseKeys(text string) (Keys, error) {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"rapport"
@@ -16,17 +17,23 @@ import (
 func TestKeysAreMadeOnceAndKept(t *testing.T) {
 	c := config.Config{Data: t.TempDir()}
 	var wg sync.WaitGroup
+	var makers atomic.Int32
 	got := make([]Keys, 8)
 	for i := range got {
 		wg.Go(func() {
-			k, err := OpenKeys(c, rand.Reader)
+			k, made, err := OpenKeys(c, rand.Reader)
 			if err != nil {
 				t.Error(err)
 			}
-			got[i] = k
+			if got[i] = k; made {
+				makers.Add(1)
+			}
 		})
 	}
 	wg.Wait()
+	if n := makers.Load(); n != 1 {
+		t.Errorf("%d processes made the file", n)
+	}
 	for _, k := range got {
 		if len(k.Sign) != 32 || !bytes.Equal(k.Sign, got[0].Sign) || !bytes.Equal(k.Pepper, got[0].Pepper) {
 			t.Fatal("two processes have different keys")
@@ -52,7 +59,7 @@ func TestKeyFiles(t *testing.T) {
 		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		k, err := OpenKeys(config.Config{SecretKeyFile: path}, nil)
+		k, _, err := OpenKeys(config.Config{SecretKeyFile: path}, nil)
 		switch {
 		case c.problem == "" && (err != nil || len(k.Pepper) == 0):
 			t.Errorf("%q: %v", c.text, err)

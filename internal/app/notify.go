@@ -8,18 +8,24 @@ import (
 	"html"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
+	"rapport/campaigns"
 	"rapport/channels"
 	"rapport/config"
 	"rapport/outbox"
 )
 
-// tell writes to operators what they should know: runs that are over, channels
-// that are held. Each thing is told once, by whichever process comes first.
+// tell writes to operators what they should know: runs that cannot go on or are
+// over, channels that are held. Each thing is told once, by whichever process
+// comes first; a halt by the process that met it.
 func (h *House) tell(ctx context.Context) error {
 	if len(h.Config.Notify) == 0 {
 		return nil
+	}
+	if err := h.tellHalts(ctx); err != nil {
+		return err
 	}
 	ended, err := h.Campaigns.Finished(ctx)
 	if err != nil {
@@ -41,6 +47,50 @@ func (h *House) tell(ctx context.Context) error {
 				hold.Channel, hold.Since.In(h.home).Format(time.RFC1123Z), hold.Reason, hold.Detail, hold.Channel))
 	}
 	return nil
+}
+
+// halts are the pauses by this process that operators do not know of.
+type halts struct {
+	mu   sync.Mutex
+	list []campaigns.Halt
+}
+
+// mostHalts bounds what is kept while nobody can be told.
+const mostHalts = 100
+
+func (s *halts) add(x campaigns.Halt) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.list) < mostHalts {
+		s.list = append(s.list, x)
+	}
+}
+
+func (s *halts) take() []campaigns.Halt {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.list
+	s.list = nil
+	return list
+}
+
+// tellHalts says what was stopped and how it goes on.
+func (h *House) tellHalts(ctx context.Context) error {
+	var errs []error
+	for _, x := range h.halted.take() {
+		if x.Run != 0 {
+			run, err := h.Store.Run(ctx, x.Run)
+			if err != nil {
+				h.halted.add(x)
+				errs = append(errs, fmt.Errorf("tell of a run that cannot go on: %w", err))
+				continue
+			}
+			x.Campaign = run.Name
+		}
+		h.notify(ctx, "run_held", x.Campaign+" is paused", fmt.Sprintf("%s cannot go on and is paused: %s. Mend that, then run: rapport campaigns resume %s",
+			x.Campaign, strings.TrimRight(x.Note, ". "), x.Campaign))
+	}
+	return errors.Join(errs...)
 }
 
 // sentence tells an account in words.

@@ -10,8 +10,12 @@ import (
 	"rapport/responses"
 )
 
-// name is who writes, as people see it above the pages: the host they are on.
+// name is who writes, as people see it above the pages: the configured name,
+// else the host they are on.
 func (h *House) name() string {
+	if h.Config.Name != "" {
+		return h.Config.Name
+	}
 	if u, err := url.Parse(h.PublicURL()); err == nil && u.Hostname() != "" {
 		return u.Hostname()
 	}

@@ -120,13 +120,17 @@ func (h *House) site(sink responses.Sink, meters *prometheus.Registry) (http.Han
 	}
 	return web.Site(web.Options{
 		Name: "Rapport", Version: h.Version, HTTPS: strings.HasPrefix(h.PublicURL(), "https://"),
-		Pages: pages, Checks: h.checks(), Registry: meters, Random: h.random, Now: h.now, Log: h.Log,
+		Pages: pages, Checks: []web.Check{h.database()}, Registry: meters, Random: h.random, Now: h.now, Log: h.Log,
 	})
 }
 
-// checks is what readiness asks.
+// database is all that the public pages need: people can unsubscribe while the
+// queue is away.
+func (h *House) database() web.Check { return web.Check{Name: "database", Ask: h.Store.Ping} }
+
+// checks is what operators are told of this process.
 func (h *House) checks() []web.Check {
-	checks := []web.Check{{Name: "database", Ask: h.Store.Ping}}
+	checks := []web.Check{h.database()}
 	if w := h.worker.Load(); w != nil {
 		checks = append(checks, web.Check{Name: "queue", Ask: w.Ready})
 	}
@@ -152,17 +156,21 @@ func (h *House) Follow(ctx context.Context, done func(ctx context.Context) (bool
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	var outcome error
+	started, ended := false, make(chan error, 1)
 	err = lifecycle.Run(ctx, func(running context.Context, _ lifecycle.Fail) []lifecycle.Part {
 		return append(e.parts(), lifecycle.Part{Name: "command", Start: func(context.Context) error {
+			started = true
 			go func() {
-				outcome = follow(running, done)
+				ended <- follow(running, done)
 				stop()
 			}()
 			return nil
 		}})
 	})
-	return errors.Join(outcome, err)
+	if started { // it ends at the latest with what Run was given
+		err = errors.Join(<-ended, err)
+	}
+	return err
 }
 
 func follow(ctx context.Context, done func(ctx context.Context) (bool, error)) error {
