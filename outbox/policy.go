@@ -118,16 +118,20 @@ func (p Policy) wait(n int, after time.Duration) time.Duration {
 	return max(d, after)
 }
 
-// Orphan decides what becomes of a delivery whose sender died: what was only
-// claimed is free, what was offered is in doubt.
-func (p Policy) Orphan(state State) (State, Reason) {
+// Orphan decides what becomes of a delivery whose sender died, after so many
+// charged attempts: what was only claimed is free, what was offered is in
+// doubt. One that is offered again and again and kills its sender each time
+// ends with its tries.
+func (p Policy) Orphan(state State, attempts int) (State, Reason) {
 	switch {
 	case state == Claimed:
 		return Queued, ""
-	case p.Repeat:
-		return Queued, WaitRetry
+	case !p.Repeat:
+		return Uncertain, ProcessDied
+	case attempts+1 >= p.Tries:
+		return Uncertain, Crashed
 	}
-	return Uncertain, ProcessDied
+	return Queued, WaitRetry
 }
 
 func shorten(text string) string {

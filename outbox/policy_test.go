@@ -201,17 +201,20 @@ func TestPolicyMovesOnlyLegally(t *testing.T) {
 func TestOrphans(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		repeat bool
-		from   outbox.State
-		state  outbox.State
-		reason outbox.Reason
+		repeat   bool
+		from     outbox.State
+		attempts int
+		state    outbox.State
+		reason   outbox.Reason
 	}{
-		{false, outbox.Claimed, outbox.Queued, ""},
-		{true, outbox.Claimed, outbox.Queued, ""},
-		{false, outbox.Sending, outbox.Uncertain, outbox.ProcessDied},
-		{true, outbox.Sending, outbox.Queued, outbox.WaitRetry},
+		{false, outbox.Claimed, 0, outbox.Queued, ""},
+		{true, outbox.Claimed, 2, outbox.Queued, ""},
+		{false, outbox.Sending, 0, outbox.Uncertain, outbox.ProcessDied},
+		{true, outbox.Sending, 0, outbox.Queued, outbox.WaitRetry},
+		{true, outbox.Sending, 1, outbox.Queued, outbox.WaitRetry},
+		{true, outbox.Sending, 2, outbox.Uncertain, outbox.Crashed},
 	} {
-		state, reason := outbox.Policy{Repeat: test.repeat}.Orphan(test.from)
+		state, reason := outbox.Policy{Repeat: test.repeat, Tries: 3}.Orphan(test.from, test.attempts)
 		if state != test.state || reason != test.reason || !outbox.Legal(test.from, state) {
 			t.Errorf("%s, repeat %v: %s %q", test.from, test.repeat, state, reason)
 		}

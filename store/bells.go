@@ -117,9 +117,14 @@ WHERE r.state IN ('running', 'cancelling')
   AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.run_id = r.id AND b.queued + b.claimed + b.sending > 0)
 LIMIT 100`
 
+// Whoever queues something of a run again holds its row meanwhile, so the end
+// is decided behind them.
+const qEnding query = `SELECT r.id FROM runs r WHERE r.id = $1 {{lock r}}`
+
 const qFinish query = `
 UPDATE runs SET state = CASE WHEN state = 'cancelling' THEN 'cancelled' ELSE 'finished' END, finished_at = $2
-WHERE id = $1 AND state IN ('running', 'cancelling')`
+WHERE id = $1 AND state IN ('running', 'cancelling')
+  AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.run_id = $1 AND b.queued + b.claimed + b.sending > 0)`
 
 const qFinishCampaign query = `
 UPDATE campaigns SET updated_at = $2,
@@ -134,18 +139,11 @@ func (s *Store) Finish(ctx context.Context, now time.Time) ([]outbox.Account, er
 	}
 	var out []outbox.Account
 	for _, id := range ids {
-		var n int64
-		err := s.update(ctx, durable, func(t tx) (err error) {
-			if n, err = t.exec(ctx, qFinish, id, micros(now)); err != nil || n == 0 {
-				return err
-			}
-			_, err = t.exec(ctx, qFinishCampaign, id, micros(now))
-			return err
-		})
+		ended, err := s.finish(ctx, id, now)
 		if err != nil {
 			return out, fmt.Errorf("finish run %d: %w", id, err)
 		}
-		if n == 0 {
+		if !ended {
 			continue
 		}
 		a, err := s.account(ctx, id, now)
@@ -155,4 +153,20 @@ func (s *Store) Finish(ctx context.Context, now time.Time) ([]outbox.Account, er
 		out = append(out, a)
 	}
 	return out, nil
+}
+
+// finish ends a run, if nothing of it is open now.
+func (s *Store) finish(ctx context.Context, run int64, now time.Time) (ended bool, err error) {
+	err = s.update(ctx, durable, func(t tx) error {
+		if _, _, err := one(ctx, t, qEnding, scalar[int64], run); err != nil {
+			return err
+		}
+		n, err := t.exec(ctx, qFinish, run, micros(now))
+		if ended = n > 0; err != nil || !ended {
+			return err
+		}
+		_, err = t.exec(ctx, qFinishCampaign, run, micros(now))
+		return err
+	})
+	return ended, err
 }

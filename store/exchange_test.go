@@ -214,7 +214,7 @@ func TestDeadWorkersRowsAreJudged(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r, err := s.Reclaim(t.Context(), policy, start)
+				r, err := s.Reclaim(t.Context(), policy, start.Add(deadAfter))
 				if err != nil {
 					t.Fatal(err)
 				}

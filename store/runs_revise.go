@@ -21,15 +21,20 @@ const qReopenRun query = `UPDATE runs SET state = 'running', finished_at = NULL,
 
 const qReopenCampaign query = `UPDATE campaigns SET state = 'running', updated_at = $2 WHERE id = $1 AND state IN ('finished', 'scheduled')`
 
-// Whatever failed or is uncertain has a reason; saying so finds the index.
+// Whatever failed or is uncertain has a reason; saying so finds the index. Of
+// many, only those are meant that stood so when the word was said: what fails
+// again meanwhile is not tried for ever. What failed gets a new turn, so that
+// its outcome, found once more in a spool, is not taken for that of the next
+// try; what is uncertain keeps it, since its outcome may still be found.
 const qRevise query = `
 WITH pick (id) AS MATERIALIZED (
   SELECT id FROM deliveries
-  WHERE run_id = $1 AND state = $2 AND reason <> '' AND (CAST($3 AS BIGINT) = 0 OR contact_id = $3) AND (CAST($4 AS TEXT) = '' OR reason = $4)
+  WHERE run_id = $1 AND state = $2 AND reason <> '' AND ((CAST($3 AS BIGINT) = 0 AND updated_at <= $6) OR contact_id = $3) AND (CAST($4 AS TEXT) = '' OR reason = $4)
   LIMIT $8
 )
 UPDATE deliveries SET state = CAST($5 AS TEXT), reason = CASE WHEN CAST($5 AS TEXT) = 'failed' THEN reason ELSE '' END, worker_id = NULL, updated_at = $6,
   attempt = CASE WHEN CAST($5 AS TEXT) = 'queued' THEN 0 ELSE attempt END,
+  turn = CASE WHEN state = 'failed' THEN turn + 1 ELSE turn END,
   not_before = CASE WHEN CAST($5 AS TEXT) = 'queued' THEN $6 ELSE not_before END,
   expires_at = CASE WHEN CAST($5 AS TEXT) = 'queued' AND CAST($7 AS BIGINT) > 0 THEN CAST($6 AS BIGINT) + $7 ELSE expires_at END
 FROM pick WHERE deliveries.id = pick.id AND state = $2

@@ -318,7 +318,7 @@ func (m *model) Reclaim(_ context.Context, policy func(channels.Class, string) o
 			continue
 		}
 		run := m.runs[r.Run]
-		state, reason := policy(run.Class, run.Channel).Orphan(r.state)
+		state, reason := policy(run.Class, run.Channel).Orphan(r.state, r.Attempt)
 		switch {
 		case state == outbox.Uncertain:
 			sum.Uncertain++

@@ -125,7 +125,7 @@ func (a *attempt) spoil(ctx context.Context, err error) {
 		Delivery: a.d.ID, Turn: a.d.Turn, State: outbox.Failed, Reason: outbox.RenderFailed, At: a.w.o.Now(),
 		Verdict: f.Verdict.String(), Detail: brief(f.Error()), Charge: true,
 	}, nil)
-	if a.info.spoilt.Add(1) == spoilt {
+	if a.info.spoilt.Add(1)%spoilt == 0 { // and again, if it is resumed as it is
 		a.halt.Store(true)
 		a.w.pauseRun(ctx, a.info.run, "the template failed for many people in a row: "+brief(err.Error()))
 	}

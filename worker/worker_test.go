@@ -260,9 +260,12 @@ func TestSpoiltLetterPausesTheRun(t *testing.T) {
 	if !strings.Contains(note, "nmae") {
 		t.Errorf("note %q does not say what is wrong", note)
 	}
+	m.set(func() { m.runs[1].state = outbox.Running }) // somebody lets it go on as it is
+	r.w.Poke()
+	within(t, "the second pause", r.paused)
 	r.stop()
 	now := m.account(1)
-	if n := now[outbox.Failed]; n < spoilt || n > spoilt+16 || now[outbox.Queued] != 500-n {
+	if n := now[outbox.Failed]; n < 2*spoilt || n > 2*spoilt+2*16 || now[outbox.Queued] != 500-n {
 		t.Errorf("states %v", now)
 	}
 	if l.count() != 0 {

@@ -329,6 +329,14 @@ func examineSingle(t *testing.T, d *Desk) {
 		t.Errorf("%d were sent after the cancel", n)
 	}
 	wantKind(t, d.Campaigns.CancelSend(t.Context(), "order-3"), rapport.NotFound)
+	m.Reference, m.Delay = "order-4", 0
+	if _, err := d.Campaigns.Send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	d.send(t, func(x outbox.Delivery) outbox.Settlement { // it is on the wire
+		wantKind(t, d.Campaigns.CancelSend(t.Context(), "order-4"), rapport.Conflict)
+		return allSent(x)
+	})
 }
 
 func examineSingleRefused(t *testing.T, d *Desk) {
