@@ -18,7 +18,9 @@ import (
 )
 
 func newCampaignsCommand(c *cli) *cobra.Command {
-	return group("campaigns", "messages to many: create, check, start, watch, report",
+	return group("campaigns", "messages to many: create, check, start, watch, report", `A campaign says to whom (audience), what (template), by which channel, for
+which topic and when; a YAML file holds it. It is a draft until it is started.
+A run is one sending of it: a campaign on a calendar has many.`,
 		newCampaignsCreate(c), newCampaignsList(c), newCampaignsShow(c), newCampaignsCheck(c), newCampaignsStart(c),
 		campaignAction(c, "pause", "stop a campaign; what is on the wire ends, nothing more leaves", (*campaigns.Service).Pause),
 		campaignAction(c, "resume", "let a paused campaign go on; nobody gets a message twice by it", (*campaigns.Service).Resume),
@@ -138,13 +140,17 @@ func newCampaignsStart(c *cli) *cobra.Command {
 			if wait {
 				return c.follow(ctx, h, name, "", true)
 			}
+			if err := c.foresee(ctx, h, &b.Checked); err != nil {
+				return err
+			}
 			err = c.show(b, func(w io.Writer) {
-				switch {
-				case b.Run != nil:
-					_, _ = fmt.Fprintf(w, "%s has begun, run %s: %s planned\n", name, b.Run.UID, count(b.Checked.Planned, "message", "messages"))
-				default:
-					_, _ = fmt.Fprintf(w, "%s begins %s\n", name, c.maybe(b.Campaign.NextAt))
+				many := count(b.Checked.Planned, "message", "messages")
+				if b.Run == nil {
+					_, _ = fmt.Fprintf(w, "%s begins %s: about %s, as things stand\n", name, c.maybe(b.Campaign.NextAt), many)
+					return
 				}
+				_, _ = fmt.Fprintf(w, "%s has begun, run %s: about %s to plan\n", name, b.Run.UID, many)
+				c.hint("watch it with rapport campaigns status %s --watch", name)
 			})
 			c.nobodySends(ctx, h)
 			return err
@@ -152,6 +158,17 @@ func newCampaignsStart(c *cli) *cobra.Command {
 	cmd.Flags().BoolVar(&wait, "wait", false, "stay until the run is over; if nobody else sends, send from here")
 	cmd.Flags().StringVar(&at, "at", "", "at that `TIME` instead of the schedule of its file")
 	return cmd
+}
+
+// foresee adds to what a start has checked how many people it is about. A start
+// does not wait for that: planning goes on meanwhile.
+func (c *cli) foresee(ctx context.Context, h *app.House, x *campaigns.Checked) error {
+	full, err := h.Campaigns.Check(ctx, x.Campaign)
+	if err != nil {
+		return fmt.Errorf("%s has begun, but its people could not be counted: %w", x.Campaign, err)
+	}
+	x.Audience, x.Planned, x.Skipped, x.Late, x.Missing = full.Audience, full.Planned, full.Skipped, full.Late, full.Missing
+	return nil
 }
 
 // reschedule gives a draft another time.

@@ -15,6 +15,7 @@ import (
 
 	"rapport"
 	"rapport/campaigns"
+	"rapport/channels"
 	"rapport/internal/app"
 	"rapport/outbox"
 )
@@ -27,7 +28,11 @@ func newCampaignsCheck(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := c.show(r, func(w io.Writer) { c.printChecked(w, r, full) }); err != nil || r.Err() == nil {
+			parts, err := c.partsOf(ctx, h, args[0])
+			if err != nil {
+				return err
+			}
+			if err := c.show(r, func(w io.Writer) { c.printChecked(w, r, parts, full) }); err != nil || r.Err() == nil {
 				return err
 			}
 			return saidError{rapport.Invalid}
@@ -36,7 +41,40 @@ func newCampaignsCheck(c *cli) *cobra.Command {
 	return cmd
 }
 
-func (c *cli) printChecked(w io.Writer, r campaigns.Checked, full bool) {
+// partsOf lists what the messages of a campaign are made of; nothing while its
+// channel is not known, which check complains about.
+func (c *cli) partsOf(ctx context.Context, h *app.House, name string) ([]channels.Part, error) {
+	x, err := h.Campaigns.Show(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	conf, ok := h.Config.Find(x.Definition.Channel)
+	if !ok {
+		return nil, nil
+	}
+	d, err := c.drivers.Driver(conf.Driver)
+	return d.Parts, err
+}
+
+// headLetters is how much of a message one line shows.
+const headLetters = 70
+
+// headline is the first line of a message: its subject, if it has one.
+func headline(parts []channels.Part, content map[string]string) string {
+	for _, p := range parts {
+		line, _, _ := strings.Cut(strings.TrimSpace(content[p.Name]), "\n")
+		if line == "" {
+			continue
+		}
+		if letters := []rune(line); len(letters) > headLetters {
+			line = string(letters[:headLetters-1]) + "…"
+		}
+		return clean(line, false)
+	}
+	return "nothing to show"
+}
+
+func (c *cli) printChecked(w io.Writer, r campaigns.Checked, parts []channels.Part, full bool) {
 	_, _ = fmt.Fprintf(w, "%s: %s meant, %s would be planned%s\n", r.Campaign, count(r.Audience, "person", "people"), count(r.Planned, "message", "messages"),
 		reasons("; not planned", r.Skipped))
 	if r.Late > 0 {
@@ -58,7 +96,11 @@ func (c *cli) printChecked(w io.Writer, r campaigns.Checked, full bool) {
 		_, _ = fmt.Fprintln(w, "warning:", clean(e, true))
 	}
 	for _, s := range r.Samples {
-		_, _ = fmt.Fprintf(w, "sample: %s, %s, %s %s\n", s.Contact, clean(s.Address, false), s.Locale, clean(s.Error, false))
+		what := "error: " + clean(s.Error, false)
+		if s.Error == "" {
+			what = s.Locale + ": " + headline(parts, s.Content)
+		}
+		_, _ = fmt.Fprintf(w, "sample: %s, %s, %s\n", s.Contact, clean(dash(s.Address), false), what)
 		for _, part := range slices.Sorted(maps.Keys(s.Content)) {
 			if full {
 				_, _ = fmt.Fprintf(w, "  -- %s --\n%s\n", part, clean(s.Content[part], true))

@@ -17,7 +17,8 @@ import (
 )
 
 func newChannelsCommand(c *cli) *cobra.Command {
-	return group("channels", "the ways to reach people: list, describe, test, hold, release",
+	return group("channels", "the ways to reach people: list, describe, test, hold, release", `A channel is a way to reach people, written into the configuration under a
+name of yours, with the driver that does the work.`,
 		newChannelsList(c), newChannelsDescribe(c), newChannelsTest(c), newChannelsHold(c), newChannelsRelease(c))
 }
 

@@ -40,8 +40,11 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 		if cmd.Short == "" || strings.HasSuffix(cmd.Short, ".") {
 			t.Errorf("%s: short help %q is empty or ends with a full stop", path, cmd.Short)
 		}
-		if cmd.Runnable() && !cmd.HasSubCommands() && !strings.Contains(cmd.Example, path) {
+		if cmd.Runnable() && !holdsOnly(cmd) && !strings.Contains(cmd.Example, path) {
 			t.Errorf("%s: the example %q does not show it", path, cmd.Example)
+		}
+		if holdsOnly(cmd) && (!strings.HasSuffix(cmd.Long, ".") || !cmd.HasSubCommands()) {
+			t.Errorf("%s: what it holds is not explained", path)
 		}
 		for line := range strings.Lines(cmd.LocalNonPersistentFlags().FlagUsages()) {
 			if len(strings.Fields(line)) < 3 {
@@ -93,6 +96,36 @@ func indexOf(words []string, word string) int {
 	return -1
 }
 
+// TestHelp: whoever types only the name, or only a noun, is told what there is.
+func TestHelp(t *testing.T) {
+	for line, want := range map[string][]string{
+		"":                     {"New here? rapport demo", "Usage:\n  rapport COMMAND\n", "\nPeople:\n  attributes ", "Flags of every command:", "Exit codes: 0 ok"},
+		"--help":               {"New here? rapport demo", "Other:\n"},
+		"campaigns":            {"A run is one sending of it", "Usage:\n  rapport campaigns COMMAND\n", "\nCommands:\n  cancel ", "\nFlags of every command:\n      --config FILE"},
+		"send --help":          {"Usage:\n  rapport send [flags]\n  rapport send COMMAND\n", "\nExamples:\n", "\nCommands:\n  cancel ", "\nFlags:\n"},
+		"help campaigns start": {"let a draft go", "Usage:\n  rapport campaigns start NAME [flags]\n"},
+	} {
+		var out, bad strings.Builder
+		if code := run(t.Context(), split(t, line), nil, nil, &out, &bad); code != 0 || bad.String() != "" {
+			t.Errorf("rapport %s: exit code %d, %s", line, code, &bad)
+		}
+		for _, w := range want {
+			if !strings.Contains(out.String(), w) {
+				t.Errorf("rapport %s: %q is missing in\n%s", line, w, &out)
+			}
+		}
+		if strings.Contains(out.String(), "[command]") || strings.Contains(out.String(), "\n\n\n") {
+			t.Errorf("rapport %s:\n%s", line, &out)
+		}
+	}
+	for _, line := range []string{"help campaigns strat", "campaigns strat", "hlep"} {
+		var bad strings.Builder
+		if code := run(t.Context(), split(t, line), nil, nil, io.Discard, &bad); code != 2 || !strings.Contains(bad.String(), "did you mean") {
+			t.Errorf("rapport %s: exit code %d, %s", line, code, &bad)
+		}
+	}
+}
+
 // TestCommandsPage keeps docs/commands.md equal to the commands; -update
 // writes it.
 func TestCommandsPage(t *testing.T) {
@@ -104,8 +137,8 @@ func TestCommandsPage(t *testing.T) {
 		if cmd == root || cmd.Hidden || cmd.Name() == "help" {
 			return
 		}
-		if cmd.HasSubCommands() {
-			fmt.Fprintf(&b, "\n## %s\n\n%s.\n", cmd.CommandPath(), sentence(cmd.Short))
+		if holdsOnly(cmd) {
+			fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n%s\n", cmd.CommandPath(), sentence(cmd.Short), cmd.Long)
 			return
 		}
 		level := "##"

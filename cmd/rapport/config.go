@@ -13,7 +13,8 @@ import (
 )
 
 func newConfigCommand(c *cli) *cobra.Command {
-	return group("config", "the configuration: check, print, reference",
+	return group("config", "the configuration: check, print, reference", `The configuration is one YAML file, and every key is an environment variable
+as well.`,
 		command("check", "say everything that is wrong with the configuration, with file, line and key",
 			"rapport config check --config rapport.yaml", func(*cobra.Command, []string) error { return c.configCheck() }),
 		command("print", "print the configuration in effect, with secrets hidden",

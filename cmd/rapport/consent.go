@@ -15,7 +15,9 @@ import (
 )
 
 func newConsentCommand(c *cli) *cobra.Command {
-	return group("consent", "the ledger of permissions: grant, withdraw, show, verify, export, rebuild",
+	return group("consent", "the ledger of permissions: grant, withdraw, show, verify, export, rebuild", `The ledger keeps every yes and no of every person for a topic and a kind of
+channel, with where it came from. Nothing in it is changed, only added to; a
+campaign of a marketing topic writes to those whose latest answer is yes.`,
 		newConsentGrant(c), newConsentWithdraw(c), newConsentShow(c), newConsentVerify(c), newConsentExport(c), newConsentRebuild(c))
 }
 
@@ -28,11 +30,11 @@ type entryFlags struct {
 
 func (f *entryFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.Source, "source", "", "where and how the person said so")
-	flags.StringVar(&f.at, "at", "", "when the person said so (default: now)")
-	flags.StringVar(&f.Address, "address", "", "the address it was said for (default: the primary one)")
-	flags.StringVar(&f.Wording, "wording", "", "reference to the text the person saw")
-	flags.StringVar(&f.IP, "ip", "", "IP address it came from")
+	flags.StringVar(&f.Source, "source", "", "a `TEXT`: where and how the person said so")
+	flags.StringVar(&f.at, "at", "", "the `TIME` the person said so (default: now)")
+	flags.StringVar(&f.Address, "address", "", "the `ADDRESS` it was said for (default: the primary one)")
+	flags.StringVar(&f.Wording, "wording", "", "`NAME` of the text the person saw")
+	flags.StringVar(&f.IP, "ip", "", "`ADDRESS` of the network it came from")
 }
 
 // entry puts the entry of a contact and a DRIVER:TOPIC together.

@@ -16,7 +16,8 @@ import (
 )
 
 func newContactsCommand(c *cli) *cobra.Command {
-	return group("contacts", "people: import, export, list, show, put, erase",
+	return group("contacts", "people: import, export, list, show, put, erase", `A contact is a person: addresses, attributes, and an external ID of yours.
+Commands that take a CONTACT take any of them.`,
 		newContactsImport(c), newContactsExport(c), newContactsList(c), newContactsShow(c), newContactsPut(c), newContactsErase(c))
 }
 

@@ -16,7 +16,9 @@ import (
 )
 
 func newDeliveriesCommand(c *cli) *cobra.Command {
-	return group("deliveries", "who got it, who did not, and why: list, show, resolve, retry",
+	return group("deliveries", "who got it, who did not, and why: list, show, resolve, retry", `A delivery is one message to one person. It is queued, claimed, sending, and
+then sent, failed, uncertain (it may have arrived), suppressed, cancelled or
+expired.`,
 		newDeliveriesList(c), newDeliveriesShow(c), newDeliveriesResolve(c), newDeliveriesRetry(c))
 }
 
@@ -49,8 +51,8 @@ func newDeliveriesList(c *cli) *cobra.Command {
 	flags.StringVar(&f.campaign, "campaign", "", "only of the campaign `NAME`")
 	flags.StringVar(&f.run, "run", "", "only of the run `ID`")
 	flags.StringVar(&f.contact, "contact", "", "only to the `CONTACT`")
-	flags.StringVar(&f.state, "state", "", "only in this state: "+stateNames())
-	flags.StringVar(&f.reason, "reason", "", "only with this reason, like hard_bounce")
+	flags.StringVar(&f.state, "state", "", "only in this `STATE`: "+stateNames())
+	flags.StringVar(&f.reason, "reason", "", "only with this `REASON`, like hard_bounce")
 	flags.IntVar(&f.limit, "limit", 100, "how many at most; campaigns report --csv people writes all of a run")
 	flags.BoolVar(&f.unplanned, "not-planned", false, "people of a campaign who were not planned, and why")
 	return cmd

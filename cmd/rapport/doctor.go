@@ -17,6 +17,7 @@ import (
 	"rapport/config"
 	"rapport/internal/app"
 	"rapport/internal/strictyaml"
+	"rapport/outbox"
 	"rapport/worker"
 )
 
@@ -84,7 +85,9 @@ func (d *doctor) examine(ctx context.Context, quick bool) {
 	}
 	defer func() { _ = h.Close() }() // it was only read
 	d.say("database", fine, "", "%s answers, its schema is up to date, the pepper fits", h.Store.Engine())
+	d.clock(ctx, h)
 	d.sender(ctx, h)
+	d.orphans(ctx, h)
 	d.channels(ctx, h)
 	d.dns(ctx, h)
 	if quick {
@@ -196,6 +199,57 @@ func (d *doctor) redis(ctx context.Context, conf config.Config) {
 	info, err := client.Info(ctx, "persistence").Result()
 	if err == nil && !strings.Contains(info, "aof_enabled:1") {
 		d.say(check, note, "appendonly yes spares it", "it forgets the queue at a restart, which is then rebuilt from the database")
+	}
+}
+
+// skew is how far two clocks may be apart: times of day, pauses and limits are
+// computed by both.
+const skew = 2 * time.Second
+
+// clock compares this machine's clock with the database's.
+func (d *doctor) clock(ctx context.Context, h *app.House) {
+	before := d.c.now()
+	theirs, err := h.Store.Clock(ctx)
+	if err != nil {
+		d.say("clock", broken, "", "%v", err)
+		return
+	}
+	after := d.c.now()
+	if off := apart(before, after, theirs); off > skew {
+		d.say("clock", warning, "let both machines follow the same time servers", "this machine and the database are %s apart", off.Round(time.Second/10))
+		return
+	}
+	d.say("clock", fine, "", "that of this machine and of the database agree")
+}
+
+// apart is how far another clock is from ours, which was read before and after
+// it; the time that the answer took is nobody's fault.
+func apart(before, after, theirs time.Time) time.Duration {
+	switch {
+	case theirs.Before(before):
+		return before.Sub(theirs)
+	case theirs.After(after):
+		return theirs.Sub(after)
+	}
+	return 0
+}
+
+// lastRuns is how many runs are looked through for what nobody can send.
+const lastRuns = 200
+
+// orphans finds runs that wait for a channel nobody has configured any more.
+func (d *doctor) orphans(ctx context.Context, h *app.House) {
+	runs, err := h.Store.RecentRuns(ctx, lastRuns)
+	if err != nil {
+		d.say("runs", broken, "", "%v", err)
+		return
+	}
+	for _, r := range runs {
+		if _, ok := h.Config.Find(r.Channel); ok || r.State.Over() || r.State != outbox.Planning && r.Open() == 0 {
+			continue
+		}
+		d.say("runs", warning, fmt.Sprintf("configure the channel again, or run: rapport campaigns cancel %s", r.Campaign),
+			"%s (run %s) waits for channel %s, which is not configured any more: %s", r.Campaign, r.Run, r.Channel, count(r.Open(), "message", "messages"))
 	}
 }
 

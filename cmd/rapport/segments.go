@@ -16,7 +16,9 @@ import (
 )
 
 func newAttributesCommand(c *cli) *cobra.Command {
-	return group("attributes", "what is known about contacts: list, declare",
+	return group("attributes", "what is known about contacts: list, declare", `Attributes are what you know about contacts, like points or birthday, each
+with one type. Imports learn them from what they read; declare them to choose
+the type yourself. Templates show them, conditions ask about them.`,
 		command("list", "list attributes with their types", "rapport attributes list",
 			c.inside(func(ctx context.Context, h *app.House, _ []string) error {
 				types, err := h.Contacts.Attributes(ctx)
@@ -46,7 +48,8 @@ func newAttributesCommand(c *cli) *cobra.Command {
 }
 
 func newSegmentsCommand(c *cli) *cobra.Command {
-	return group("segments", "saved conditions over contacts: put, list, count, members, check, delete",
+	return group("segments", "saved conditions over contacts: put, list, count, members, check, delete", `A segment is a condition with a name, like contact.points > 100. Who is in it
+is asked anew each time.`,
 		newSegmentsPut(c), newSegmentsList(c), newSegmentsCheck(c), newSegmentsCount(c), newSegmentsMembers(c), newSegmentsDelete(c))
 }
 

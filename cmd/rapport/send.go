@@ -38,13 +38,13 @@ rapport send cancel --reference case-C-17`,
 	flags.StringVar(&f.Topic, "topic", "", "`NAME` of the topic")
 	flags.StringVar(&f.Contact, "to", "", "the `CONTACT`: ID, external ID or address")
 	flags.StringArrayVar(&f.data, "data", nil, "what data.<key> says, as `KEY=VALUE` or a JSON object; may be repeated")
-	flags.StringVar(&f.Reference, "reference", "", "your own name for the message: the same again is the same message")
-	flags.StringVar(&f.ReplyTo, "reply-to", "", "where answers go")
-	flags.DurationVar(&f.Delay, "in", 0, "leave after that long, like 1h")
+	flags.StringVar(&f.Reference, "reference", "", "your own `NAME` for the message: the same again is the same message")
+	flags.StringVar(&f.ReplyTo, "reply-to", "", "`ADDRESS` where answers go")
+	flags.DurationVar(&f.Delay, "in", 0, "leave after that `TIME`, like 1h")
 	flags.StringVar(&f.at, "at", "", "leave at that `TIME`")
-	flags.DurationVar(&f.Expires, "expires", 0, "not later than that long after it is due")
-	flags.StringVar(&f.basis, "basis", "", "ground in law for a transactional topic: "+strings.Join(consent.Bases(), ", ")+" (default contract)")
-	flags.StringVar(&f.Source, "source", "", "what the basis rests on, like an order number; needed where no consent is recorded")
+	flags.DurationVar(&f.Expires, "expires", 0, "not later than that `TIME` after it is due, like 24h")
+	flags.StringVar(&f.basis, "basis", "", "`GROUND` in law for a transactional topic: "+strings.Join(consent.Bases(), ", ")+" (default contract)")
+	flags.StringVar(&f.Source, "source", "", "what the basis rests on, a `TEXT` like an order number; needed where no consent is recorded")
 	flags.BoolVar(&f.wait, "wait", false, "stay until it is sent; if nobody else sends, send from here")
 	cmd.AddCommand(newSendCancel(c))
 	return cmd
@@ -133,6 +133,6 @@ func newSendCancel(c *cli) *cobra.Command {
 			}
 			return c.show(map[string]string{"cancelled": reference}, func(w io.Writer) { _, _ = fmt.Fprintln(w, "cancelled", reference) })
 		}))
-	cmd.Flags().StringVar(&reference, "reference", "", "the name the message was sent with")
+	cmd.Flags().StringVar(&reference, "reference", "", "the `NAME` the message was sent with")
 	return cmd
 }

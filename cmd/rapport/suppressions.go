@@ -16,7 +16,9 @@ import (
 )
 
 func newSuppressionsCommand(c *cli) *cobra.Command {
-	return group("suppressions", "addresses nobody may write to: list, add, remove, import, export",
+	return group("suppressions", "addresses nobody may write to: list, add, remove, import, export", `A suppressed address gets nothing from any campaign, whatever its owner agreed
+to: because it does not exist, because its owner complained, or because you
+say so.`,
 		newSuppressionsList(c), newSuppressionsAdd(c), newSuppressionsRemove(c), newSuppressionsImport(c), newSuppressionsExport(c))
 }
 

@@ -20,7 +20,9 @@ import (
 )
 
 func newTemplatesCommand(c *cli) *cobra.Command {
-	return group("templates", "what is written to people: put, list, show, check, preview, library",
+	return group("templates", "what is written to people: put, list, show, check, preview, library", `A template is a folder: template.yaml, and for each language the parts of a
+message in Liquid. What is put becomes a revision, and a run that has begun
+keeps the one it began with.`,
 		newTemplatesPut(c), newTemplatesList(c), newTemplatesShow(c), newTemplatesCheck(c), newTemplatesPreview(c), newTemplatesLibrary(c))
 }
 

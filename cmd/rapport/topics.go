@@ -16,7 +16,8 @@ import (
 )
 
 func newTopicsCommand(c *cli) *cobra.Command {
-	return group("topics", "the purposes people are written to for: list, put", newTopicsList(c), newTopicsPut(c))
+	return group("topics", "the purposes people are written to for: list, put", `A topic is a purpose people agree to or not: marketing needs their consent,
+transactional belongs to a case of theirs, like an order.`, newTopicsList(c), newTopicsPut(c))
 }
 
 func newTopicsList(c *cli) *cobra.Command {

@@ -33,6 +33,9 @@ func keyPath(c config.Config) string {
 	return filepath.Join(c.Data, keyFile)
 }
 
+// KeyPath is where the key file of the house stands.
+func (h *House) KeyPath() string { return keyPath(h.Config) }
+
 // OpenKeys reads the key file, and makes it (mode 0600) at the first start if
 // the configuration names none; made says so. The file holds two lines,
 // "sign: HEX" and "pepper: HEX". A file of a single line of at least 32
