@@ -66,8 +66,7 @@ func launch(t testing.TB, what, dir string, env []string, path string, args ...s
 	p.cmd.Dir = dir
 	p.cmd.Env = append(surroundings(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	// Nothing may outlive the test's own process, however that ends.
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p.cmd.SysProcAttr = leash()
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", what, err)
 	}
@@ -149,7 +148,7 @@ func once(t testing.TB, limit time.Duration, dir string, env []string, path stri
 	cmd.Env = append(surroundings(), env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = leash()
 	began := time.Now()
 	err := cmd.Run()
 	r := result{stdout: stdout.String(), stderr: stderr.String(), took: time.Since(began)}
