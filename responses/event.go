@@ -2,6 +2,9 @@ package responses
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -67,12 +70,20 @@ func (e Event) Key() string {
 	b = strconv.AppendInt(append(b, '.'), int64(e.Link), 36)
 	b = strconv.AppendInt(append(b, '.'), e.At.UnixMicro()/Window.Microseconds(), 36)
 	if e.Contact == 0 {
-		b = strconv.AppendUint(append(b, '.'), e.Visitor, 36)
+		b = append(b, e.visit(b)...)
 	}
 	if e.Machine {
 		b = append(b, ".m"...)
 	}
 	return string(b)
+}
+
+// visit keeps visitors of one address and Window apart (message holds what is
+// known of both), and says nothing about who comes again: stored as it is, the
+// number of a visitor would tie together all that one person ever opened.
+func (e Event) visit(message []byte) string {
+	sum := sha256.Sum256(strconv.AppendUint(append(slices.Clone(message), '.'), e.Visitor, 36))
+	return "." + base64.RawURLEncoding.EncodeToString(sum[:9])
 }
 
 // Burst says that all hits on a message since a moment were a machine's.
