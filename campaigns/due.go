@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"rapport"
@@ -26,7 +27,7 @@ func (s *Service) Due(ctx context.Context) error {
 				return err
 			}
 			// One campaign that cannot begin must not keep the others.
-			s.log.ErrorContext(ctx, "a campaign that is due could not begin", "campaign", c.Name, "error", err)
+			s.log.ErrorContext(ctx, "a campaign that is due could not begin", slog.String("campaign", c.Name), slog.Any("error", err))
 			continue
 		}
 	}
@@ -74,12 +75,12 @@ func (s *Service) begin(ctx context.Context, c Campaign, b Begin) (*Run, error) 
 	}
 	switch begun {
 	case Started:
-		s.log.InfoContext(ctx, "a run begins", "campaign", c.Name, "run", run.UID)
+		s.log.InfoContext(ctx, "a run begins", slog.String("campaign", c.Name), slog.String("run", run.UID))
 		return &run, nil
 	case Busy, Left:
-		s.log.WarnContext(ctx, "a run is left out", "campaign", c.Name, "scheduled_for", b.Expected.For)
+		s.log.WarnContext(ctx, "a run is left out", slog.String("campaign", c.Name), slog.Time("scheduled_for", b.Expected.For))
 	case Lost:
-		s.log.DebugContext(ctx, "another scheduler was faster", "campaign", c.Name)
+		s.log.DebugContext(ctx, "another scheduler was faster", slog.String("campaign", c.Name))
 	}
 	return nil, nil //nolint:nilnil // nothing began here, and nothing is wrong
 }

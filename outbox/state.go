@@ -1,5 +1,7 @@
 package outbox
 
+import "slices"
+
 // State is where a delivery stands. Its text is what the database, the API
 // and people see.
 type State string
@@ -40,12 +42,7 @@ var moves = map[State][]State{
 
 // Legal says whether a delivery may go from one state to another.
 func Legal(from, to State) bool {
-	for _, s := range moves[from] {
-		if s == to {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(moves[from], to)
 }
 
 // Reason says why a delivery ended otherwise than sent, waits, or was not

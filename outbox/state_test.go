@@ -27,7 +27,7 @@ func TestEveryMove(t *testing.T) {
 	t.Parallel()
 	for _, from := range outbox.States() {
 		targets := map[string]bool{}
-		for _, w := range strings.Fields(legal[from]) {
+		for w := range strings.FieldsSeq(legal[from]) {
 			targets[w] = true
 		}
 		for _, to := range outbox.States() {

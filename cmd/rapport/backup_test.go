@@ -78,8 +78,11 @@ func TestBackupOfPostgreSQL(t *testing.T) {
 func TestClocksApart(t *testing.T) {
 	ours := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, c := range []struct{ took, theirs, want time.Duration }{
-		{0, 0, 0}, {time.Second, 500 * time.Millisecond, 0}, {time.Minute, time.Minute, 0},
-		{time.Second, 4 * time.Second, 3 * time.Second}, {time.Second, -4 * time.Second, 4 * time.Second},
+		{0, 0, 0},
+		{time.Second, 500 * time.Millisecond, 0},
+		{time.Minute, time.Minute, 0},
+		{time.Second, 4 * time.Second, 3 * time.Second},
+		{time.Second, -4 * time.Second, 4 * time.Second},
 	} {
 		if got := apart(ours, ours.Add(c.took), ours.Add(c.theirs)); got != c.want {
 			t.Errorf("%+v: %s", c, got)

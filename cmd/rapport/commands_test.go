@@ -118,7 +118,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("rapport %s:\n%s", line, &out)
 		}
 	}
-	for _, line := range []string{"help campaigns strat", "campaigns strat", "hlep"} {
+	for _, line := range []string{"help campaigns stattus", "campaigns stattus", "hlep"} {
 		var bad strings.Builder
 		if code := run(t.Context(), split(t, line), nil, nil, io.Discard, &bad); code != 2 || !strings.Contains(bad.String(), "did you mean") {
 			t.Errorf("rapport %s: exit code %d, %s", line, code, &bad)

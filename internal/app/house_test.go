@@ -191,11 +191,14 @@ func TestFollowWaitsForWhatItStarted(t *testing.T) {
 				inside = true
 				defer func() { inside = false }()
 				looks++
-				if want == context.Canceled {
+				switch name {
+				case "broken":
+					return false, boom
+				case "stopped":
 					stop()
 					<-ctx.Done()
 				}
-				return want == nil && looks == 2, map[bool]error{true: boom}[want == boom]
+				return name == "done" && looks == 2, nil
 			})
 			if !errors.Is(err, want) || inside || looks == 0 {
 				t.Errorf("%v after %d looks, want %v", err, looks, want)

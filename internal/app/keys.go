@@ -48,7 +48,7 @@ func OpenKeys(c config.Config, random io.Reader) (k Keys, made bool, err error) 
 			return k, false, rapport.Unavailablef(err, "the key file %s cannot be made: %v", path, err)
 		}
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // named by the operator
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return k, made, rapport.Unavailablef(err, "the key file cannot be read: %v", err)
 	}
@@ -124,7 +124,7 @@ func parseKeys(text string) (Keys, error) {
 		}
 	}
 	if k.Sign == nil || k.Pepper == nil {
-		return Keys{}, errors.New("it needs a line sign: and a line pepper:")
+		return Keys{}, errors.New("it needs a line sign: and a line pepper: in it")
 	}
 	return k, nil
 }

@@ -66,8 +66,8 @@ func (h *House) run(ctx context.Context, ready func(Addresses), pages bool) erro
 				return h.admin(meters)
 			}))
 		}
-		parts = append(parts, lifecycle.Part{Name: "ready", Start: func(context.Context) error {
-			h.Log.Info("up", slog.String("public", at.Public), slog.String("admin", at.Admin), slog.String("database", h.Store.Engine()))
+		parts = append(parts, lifecycle.Part{Name: "ready", Start: func(ctx context.Context) error {
+			h.Log.InfoContext(ctx, "up", slog.String("public", at.Public), slog.String("admin", at.Admin), slog.String("database", h.Store.Engine()))
 			if ready != nil {
 				ready(at)
 			}
