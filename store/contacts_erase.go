@@ -35,6 +35,13 @@ SELECT e.value ->> 0, e.value ->> 1, NULL, e.value ->> 3, '', e.value ->> 5, CAS
 FROM {{each $1}} WHERE true
 ON CONFLICT (kind, hash) DO UPDATE SET value = NULL, detail = ''`
 
+	// Earlier addresses of the person, which may be suppressed too.
+	qHideEarlier query = `
+UPDATE suppressions SET value = NULL, detail = '' WHERE value IN (
+  SELECT d.address FROM deliveries d WHERE d.contact_id = $1 AND d.address IS NOT NULL
+  UNION SELECT k.address FROM consents k WHERE k.contact_id = $1
+  UNION SELECT {{json v.evidence}} ->> 'address' FROM consent_entries n JOIN consent_evidence v ON v.entry_id = n.id WHERE n.contact_id = $1)`
+
 	qTopicsOfPerson query = `
 SELECT DISTINCT n.driver, n.topic_id, t.name FROM consent_entries n JOIN topics t ON t.id = n.topic_id WHERE n.contact_id = $1
 ORDER BY n.driver, t.name`
@@ -42,7 +49,7 @@ ORDER BY n.driver, t.name`
 
 // Erase implements contacts.Store.
 func (s *Store) Erase(ctx context.Context, contact int64, actor string, salt func() ([]byte, error)) error {
-	return s.update(ctx, durable, func(t tx) error {
+	err := s.update(ctx, durable, func(t tx) error {
 		c, ok, err := one(ctx, t, qContactByID, scanContact, contact)
 		if err != nil {
 			return fmt.Errorf("find the contact: %w", err)
@@ -57,7 +64,7 @@ func (s *Store) Erase(ctx context.Context, contact int64, actor string, salt fun
 		if err := t.suppressErased(ctx, list[0], actor); err != nil {
 			return err
 		}
-		for _, q := range []query{qEraseAnswers, qEraseEvidence, qEraseAttempts, qEraseDeliveries, qEraseResponses} {
+		for _, q := range []query{qHideEarlier, qEraseAnswers, qEraseEvidence, qEraseAttempts, qEraseDeliveries, qEraseResponses} {
 			if _, err := t.exec(ctx, q, contact); err != nil {
 				return fmt.Errorf("erase contact %d: %w", contact, err)
 			}
@@ -72,6 +79,34 @@ func (s *Store) Erase(ctx context.Context, contact int64, actor string, salt fun
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return s.forgetLog(ctx)
+}
+
+// forgetTime is how long readers are waited for.
+const forgetTime = 2 * time.Second
+
+// forgetLog moves SQLite's log into the file and empties it, so that what was
+// erased does not live on in it. Where somebody reads for too long it stays,
+// and goes with the next erasure or the end of the last process. PostgreSQL's
+// own vacuum does the like.
+func (s *Store) forgetLog(ctx context.Context) error {
+	if s.d != &sqliteDialect {
+		return nil
+	}
+	leave, err := s.lanes.enter(ctx, bulk)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ctx, cancel := context.WithTimeout(ctx, forgetTime)
+	defer cancel()
+	if _, err := s.pools.quick.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("empty the log of the database: %w", err)
+	}
+	return nil
 }
 
 // suppressErased keeps the fingerprints of a person's addresses. What every

@@ -66,6 +66,7 @@ func openSQLite(ctx context.Context, data string) (*pools, error) {
 		q := url.Values{
 			"_pragma": {
 				"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + sync + ")", "foreign_keys(1)",
+				"secure_delete(1)", // what is erased is overwritten, not only let go
 				"cache_size(-16384)", "temp_store(MEMORY)", "journal_size_limit(67108864)",
 			},
 		}
