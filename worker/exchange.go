@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"rapport"
 	"rapport/internal/failpoint"
@@ -67,8 +69,15 @@ func newExchanger(o Options, seat func() (int64, bool), m *meter) *exchanger {
 }
 
 // settle hands in an outcome. It never blocks and never loses it: while the
-// database is away outcomes wait, as many as rows were claimed.
+// database is away outcomes wait, as many as rows were claimed. What a
+// provider said is made into text that every database takes.
 func (x *exchanger) settle(s outbox.Settlement, done func()) {
+	s.Code, s.Detail, s.ProviderID, s.Server = writable(s.Code), writable(s.Detail), writable(s.ProviderID), writable(s.Server)
+	if s.Hold != nil {
+		h := *s.Hold
+		h.Detail = writable(h.Detail)
+		s.Hold = &h
+	}
 	x.mu.Lock()
 	x.settled = append(x.settled, outcome{s, done})
 	x.mu.Unlock()
@@ -327,4 +336,12 @@ func (x *exchanger) refuse() {
 		w.answer <- verdict{err: errHome}
 	}
 	x.waiting = nil
+}
+
+// writable leaves out what PostgreSQL takes in no text.
+func writable(text string) string {
+	if !strings.Contains(text, "\x00") && utf8.ValidString(text) {
+		return text
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "…"), "\x00", "")
 }

@@ -167,6 +167,29 @@ func TestWalkThroughTheStore(t *testing.T) {
 	})
 }
 
+// A provider may answer with anything; the outcome is written all the same.
+func TestWhateverAProviderSays(t *testing.T) {
+	t.Parallel()
+	testkit.EachEngine(t, func(t *testing.T, o store.Options) {
+		t.Parallel()
+		db := seed(t, o, channels.Marketing, 3, 3)
+		s, l := testkit.Open(t, o), newLoft()
+		l.behave(func(m channels.Message) error {
+			if m.To == "loft-2" {
+				return &channels.Failure{Verdict: channels.Malformed, Code: "5\x0050", Err: errors.New("no \x00 \xff such loft")}
+			}
+			return nil
+		})
+		r := newRig(t, s, birds(l), func(w *Options) { w.Data = o.Data })
+		r.start()
+		a := r.done()
+		honest(t, db, a)
+		if a.States[outbox.Failed] != 1 || a.States[outbox.Sent] != 2 {
+			t.Errorf("account %v", a.States)
+		}
+	})
+}
+
 func TestTwoWorkersShareARun(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("RAPPORT_TEST_REDIS") == "" {

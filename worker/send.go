@@ -271,6 +271,7 @@ func (a *attempt) doubt(err error) error {
 // brief keeps a text short enough for a row.
 func brief(text string) string {
 	const most = 300
+	text = writable(text)
 	r := []rune(text)
 	if len(r) <= most {
 		return text

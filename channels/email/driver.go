@@ -59,7 +59,7 @@ func open(env channels.Env, s Settings, now func() time.Time) (*channel, error) 
 		p.servers = append(p.servers, newServer(e, &tls.Config{ServerName: e.host, RootCAs: roots, MinVersion: tls.VersionTLS12}))
 	}
 	p.start()
-	return &channel{compose: compose, pool: p, dotTimeout: s.DotTimeout.Or(defaultDotTimeout)}, nil
+	return &channel{compose: compose, pool: p, dotTimeout: s.DotTimeout.Or(defaultDotTimeout), permission: permissionHolds}, nil
 }
 
 func newComposer(env channels.Env, s Settings, now func() time.Time) (*composer, error) {

@@ -66,6 +66,25 @@ func TestFailover(t *testing.T) {
 	}
 }
 
+// TestPermissionGrowsOld: a server hung, and whoever said no meanwhile would
+// not be heard if the letter went to the next one.
+func TestPermissionGrowsOld(t *testing.T) {
+	for _, fresh := range []bool{true, false} {
+		first, second := start(t, smtpd.Options{Script: smtpd.CloseBefore().At(smtpd.Rcpt)}), start(t, smtpd.Options{})
+		ch := openChannel(t, settings(first, second))
+		if !fresh {
+			ch.permission = 0
+		}
+		_, err := ch.Send(t.Context(), letterTo("anna@example.org", "d1-1"))
+		if got := verdictOf(err); got != map[bool]string{true: "sent", false: "temporary"}[fresh] {
+			t.Errorf("fresh %v: judged %s (%v)", fresh, got, err)
+		}
+		if n := second.Journal().Taken(); (n == 1) != fresh {
+			t.Errorf("fresh %v: the second server has %d", fresh, n)
+		}
+	}
+}
+
 // TestBrokenOnlyWhenAllAre: one server that may recover keeps the channel going.
 func TestBrokenOnlyWhenAllAre(t *testing.T) {
 	broken := smtpd.Reply(550, "5.7.1", "not you").At(smtpd.Mail)

@@ -21,8 +21,14 @@ type channel struct {
 	compose    *composer
 	pool       *pool
 	dotTimeout time.Duration
-	buffers    sync.Pool // *[]byte, for letters
+	permission time.Duration // how long Depart's word holds until the letter itself is offered anew
+	buffers    sync.Pool     // *[]byte, for letters
 }
+
+// permissionHolds: a server may hang for minutes before it fails. Whoever says
+// no meanwhile is heard: another server is only tried within this time, later
+// the delivery goes home and asks again.
+const permissionHolds = 10 * time.Second
 
 // bufferKeep is the largest buffer that is kept for the next letter.
 const bufferKeep = 1 << 20
@@ -50,19 +56,24 @@ func (ch *channel) Send(ctx context.Context, m channels.Message) (channels.Recei
 type attempt struct {
 	message channels.Message
 	letter  letter
-	left    bool // Depart has been called and has agreed
+	left    time.Time // when Depart agreed, in real time; zero: not called yet
 }
 
 // leave asks for permission, once.
 func (a *attempt) leave(ctx context.Context) error {
-	if a.left {
+	if !a.left.IsZero() {
 		return nil
 	}
 	if err := a.message.Leave(ctx); err != nil {
 		return err
 	}
-	a.left = true
+	a.left = time.Now()
 	return nil
+}
+
+// mayGoOn says whether the letter may be tried over another connection.
+func (ch *channel) mayGoOn(ctx context.Context, a *attempt) bool {
+	return ctx.Err() == nil && (a.left.IsZero() || time.Since(a.left) < ch.permission)
 }
 
 // deliver tries one server after the other, as long as each has provably not
@@ -88,7 +99,7 @@ func (ch *channel) deliver(ctx context.Context, a *attempt) (channels.Receipt, e
 		if worst == nil || worst.Verdict == channels.Broken || out.failure.Verdict != channels.Broken {
 			worst = out.failure // one server that may recover keeps the channel from being broken
 		}
-		if !out.moveOn || ctx.Err() != nil {
+		if !out.moveOn || !ch.mayGoOn(ctx, a) {
 			return channels.Receipt{}, worst
 		}
 		tried = append(tried, s.server)
@@ -133,7 +144,7 @@ func (ch *channel) via(ctx context.Context, s seat, a *attempt) outcome {
 			return outcome{refused: err}
 		}
 		answer, end = c.exchange(ctx, a.letter, ch.pool.timeout, ch.dotTimeout)
-		if end == nil || !c.wasDead(end) || ctx.Err() != nil {
+		if end == nil || !c.wasDead(end) || !ch.mayGoOn(ctx, a) {
 			break
 		}
 		// The server had closed this connection before we used it. Nothing of
