@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -117,7 +118,7 @@ func Chain(before Seal, lines []Line, at time.Time) Seal {
 		s.UpTo = l.ID
 	}
 	fmt.Fprintf(h, "%d lines up to %d at %d\n", len(lines), s.UpTo, at.UnixMicro())
-	s.Hash = fmt.Sprintf("%x", h.Sum(nil))
+	s.Hash = hex.EncodeToString(h.Sum(nil))
 	return s
 }
 

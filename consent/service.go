@@ -2,6 +2,7 @@ package consent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -113,10 +114,10 @@ func (s *Service) Grant(ctx context.Context, e Entry) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	switch out[0].Err {
-	case nil:
+	switch {
+	case out[0].Err == nil:
 		return out[0], nil
-	case ErrWithdrawn:
+	case errors.Is(out[0].Err, ErrWithdrawn):
 		return out[0], &rapport.Error{Kind: rapport.Denied, Msg: ErrWithdrawn.Error(), Err: ErrWithdrawn}
 	default:
 		return out[0], &rapport.Error{Kind: rapport.Invalid, Msg: out[0].Err.Error(), Err: out[0].Err}

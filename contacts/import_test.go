@@ -2,8 +2,8 @@ package contacts_test
 
 import (
 	"errors"
-	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -53,7 +53,7 @@ func TestHeadersThatAreRefused(t *testing.T) {
 	h := storetest.NewHouse(t, testkit.Store(t))
 	many := make([]string, 1_000_000)
 	for i := range many {
-		many[i] = fmt.Sprint(i)
+		many[i] = strconv.Itoa(i)
 	}
 	for name, c := range map[string]struct{ file, part string }{
 		"empty":        {"", "empty"},

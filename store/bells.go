@@ -8,7 +8,8 @@ import (
 	"rapport/outbox"
 )
 
-// Fair between runs: the first due batch of each, then the second of each …
+// Fair between runs: the first due batch of each, then the second of each, and
+// so on.
 const qDue query = `
 SELECT id, run_id, channel, lane, round FROM (
   SELECT b.id, b.run_id, b.channel, b.lane, b.round,

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -130,7 +131,7 @@ func TestOneChangedByteIsFound(t *testing.T) {
 				rt.Fatalf("%s of %s changed from %q to %q was not found: %+v, %v", pick, at, was, now, rep, err)
 			}
 			if table == "consent_entries" || table == "consent_evidence" {
-				if fmt.Sprint(rep.Bad.Entry) != at {
+				if strconv.FormatInt(rep.Bad.Entry, 10) != at {
 					rt.Fatalf("line %s was changed and %+v is named", at, rep.Bad)
 				}
 			}

@@ -54,7 +54,7 @@ func scanStands(scan func(...any) error) (f facts, err error) {
 
 func scanFacts(scan func(...any) error) (f facts, err error) {
 	var expires, until int64
-	var run, held = "", false
+	run, held := "", false
 	err = scan(&f.id, &f.turn, &f.state, &f.batch, &f.worker, &expires, &f.Address,
 		&run, &f.HasContact, &f.HasAddress,
 		&f.Consent, &f.ConsentAddress, &f.entry, &f.Suppression, &held, &until)

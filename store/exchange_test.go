@@ -79,8 +79,13 @@ func TestGateAtTheIntent(t *testing.T) {
 			state  outbox.State
 			reason outbox.Reason
 		}{
-			{outbox.Sending, ""}, {outbox.Suppressed, outbox.Withdrawn}, {outbox.Suppressed, outbox.Complaint}, {outbox.Suppressed, outbox.Erased},
-			{outbox.Suppressed, outbox.AddressChanged}, {outbox.Suppressed, outbox.OtherAddress}, {outbox.Expired, outbox.TimeOver},
+			{outbox.Sending, ""},
+			{outbox.Suppressed, outbox.Withdrawn},
+			{outbox.Suppressed, outbox.Complaint},
+			{outbox.Suppressed, outbox.Erased},
+			{outbox.Suppressed, outbox.AddressChanged},
+			{outbox.Suppressed, outbox.OtherAddress},
+			{outbox.Expired, outbox.TimeOver},
 		}
 		for i, a := range got {
 			if a.State != want[i].state || a.Reason != want[i].reason || a.Go != (a.State == outbox.Sending) {

@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -96,7 +98,7 @@ func (s *Store) people(t testing.TB, class string, n int) {
 		`INSERT INTO revisions (id, template_id, number, content, digest, created_at) VALUES (1, 1, 1, '{}', 'x', 1)`,
 		`INSERT INTO campaigns (id, uid, name, state, definition, created_at, updated_at) VALUES (1, 'c', 'spring', 'running', '{}', 1, 1)`,
 		`INSERT INTO runs (id, uid, campaign_id, name, channel, driver, kind, topic_id, class, revision_id, state, scheduled_for, planned_at, started_at)
-		 VALUES (1, 'r', 1, 'spring', 'birds', 'pigeon', 'loft', 1, '`+class+`', 1, 'running', 1, 1, `+fmt.Sprint(micros(start))+`)`,
+		 VALUES (1, 'r', 1, 'spring', 'birds', 'pigeon', 'loft', 1, '`+class+`', 1, 'running', 1, 1, `+strconv.FormatInt(micros(start), 10)+`)`,
 		fmt.Sprintf(`INSERT INTO batches (id, run_id, channel, lane, next_at, planned, queued) VALUES (1, 1, 'birds', 'bulk', 1, %d, %d)`, n, n),
 	)
 	for i := 1; i <= n; i++ {
@@ -125,7 +127,8 @@ func (s *Store) accountOf(t *testing.T, run int64) outbox.Account {
 		func(scan func(...any) error) (kv struct {
 			s outbox.State
 			n int64
-		}, err error) {
+		}, err error,
+		) {
 			err = scan(&kv.s, &kv.n)
 			return kv, err
 		}, run)
@@ -133,9 +136,7 @@ func (s *Store) accountOf(t *testing.T, run int64) outbox.Account {
 		t.Fatal(err)
 	}
 	left := map[outbox.State]int64{}
-	for st, n := range a.States {
-		left[st] = n
-	}
+	maps.Copy(left, a.States)
 	for _, kv := range rows {
 		left[kv.s] -= kv.n
 	}

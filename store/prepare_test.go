@@ -42,7 +42,7 @@ func TestEveryStatementPrepares(t *testing.T) {
 					t.Errorf("%s: %v", c, err)
 					continue
 				}
-				_ = st.Close()
+				_ = st.Close() //nolint:sqlclosecheck // in a loop
 			}
 		})
 	}

@@ -105,7 +105,7 @@ func openSQLite(ctx context.Context, data string) (*pools, error) {
 // private makes the file, if it is not there yet, for its owner only. SQLite
 // gives its side files the same mode.
 func private(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // a file of the data folder
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", path, err)
 	}

@@ -157,7 +157,7 @@ type pool struct {
 }
 
 func (p pool) exec(ctx context.Context, q query, args ...any) (int64, error) {
-	st, err := p.s.prepared(ctx, p.db, q)
+	st, err := p.s.prepared(ctx, p.db, q) //nolint:sqlclosecheck // it is kept for the next caller, until Close
 	if err != nil {
 		return 0, err
 	}
@@ -168,7 +168,7 @@ func (p pool) exec(ctx context.Context, q query, args ...any) (int64, error) {
 }
 
 func (p pool) rows(ctx context.Context, q query, args ...any) (*sql.Rows, error) {
-	st, err := p.s.prepared(ctx, p.db, q)
+	st, err := p.s.prepared(ctx, p.db, q) //nolint:sqlclosecheck // it is kept for the next caller, until Close
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +209,7 @@ func (s *Store) prepared(ctx context.Context, db *sql.DB, q query) (*sql.Stmt, e
 		return nil, fmt.Errorf("prepare %q: %w", firstWords(string(q)), err)
 	}
 	if old, loaded := s.stmts.LoadOrStore(key, st); loaded {
-		_ = st.Close()
+		_ = st.Close() //nolint:sqlclosecheck // only when another was first
 		return old.(*sql.Stmt), nil
 	}
 	return st, nil
@@ -242,7 +242,7 @@ func (t tx) exec(ctx context.Context, q query, args ...any) (int64, error) {
 	if st == nil {
 		return affected(t.tx.ExecContext(ctx, t.s.spelt(q), args...))
 	}
-	return affected(t.tx.StmtContext(ctx, st).ExecContext(ctx, args...))
+	return affected(t.tx.StmtContext(ctx, st).ExecContext(ctx, args...)) //nolint:sqlclosecheck // the end of the transaction closes it
 }
 
 func (t tx) rows(ctx context.Context, q query, args ...any) (*sql.Rows, error) {
@@ -253,7 +253,7 @@ func (t tx) rows(ctx context.Context, q query, args ...any) (*sql.Rows, error) {
 	if st == nil {
 		return t.tx.QueryContext(ctx, t.s.spelt(q), args...)
 	}
-	return t.tx.StmtContext(ctx, st).QueryContext(ctx, args...)
+	return t.tx.StmtContext(ctx, st).QueryContext(ctx, args...) //nolint:sqlclosecheck // the end of the transaction closes it
 }
 
 // view runs do in one read-only transaction, so that all it reads is of one

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"rapport/outbox"
@@ -85,7 +86,7 @@ func (w *Worker) adopt(ctx context.Context) {
 		w.troubled("a spool of an earlier process cannot be read", err)
 	}
 	if len(found) > 0 {
-		w.log.Info("outcomes of a dead process are written", "outcomes", len(found))
+		w.log.InfoContext(ctx, "outcomes of a dead process are written", slog.Int("outcomes", len(found)))
 		for _, one := range found {
 			w.exchanger.settle(one.Settlement, func() { w.spool.settled(one.from) })
 		}
@@ -111,7 +112,7 @@ func (w *Worker) reclaim(ctx context.Context) {
 	}
 	if got != (outbox.Reclaimed{}) {
 		w.meter.found(got)
-		w.log.Info("rows of dead workers were judged", "workers", got.Workers, "freed", got.Freed, "repeated", got.Repeated, "uncertain", got.Uncertain)
+		w.log.InfoContext(ctx, "rows of dead workers were judged", slog.Int("workers", got.Workers), slog.Int("freed", got.Freed), slog.Int("repeated", got.Repeated), slog.Int("uncertain", got.Uncertain))
 		w.pump.poke()
 	}
 }
@@ -166,7 +167,7 @@ func (c *carer) probe(ctx context.Context, h outbox.Hold, now time.Time) {
 		return
 	}
 	if lifted, err := c.w.o.Holds.Lift(ctx, h.Channel); err == nil && lifted {
-		c.w.log.Info("a channel answers again and is released", "channel", h.Channel)
+		c.w.log.InfoContext(ctx, "a channel answers again and is released", slog.String("channel", h.Channel))
 		c.w.pump.poke()
 	}
 }
@@ -197,7 +198,7 @@ func (c *carer) finish(ctx context.Context, now time.Time) {
 	}
 	for _, a := range done {
 		c.w.meter.finished.Inc()
-		c.w.log.Info("a run is finished", "campaign", a.Campaign, "planned", a.Planned, "sent", a.States[outbox.Sent])
+		c.w.log.InfoContext(ctx, "a run is finished", slog.String("campaign", a.Campaign), slog.Int64("planned", a.Planned), slog.Int64("sent", a.States[outbox.Sent]))
 		if c.w.o.OnFinished != nil {
 			c.w.o.OnFinished(ctx, a)
 		}

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -90,7 +91,7 @@ func (w *Worker) deliver(ctx context.Context, t task, which outbox.Lane) error {
 	}
 	l := w.lanes[info.run.Channel]
 	if l == nil {
-		w.log.Warn("a batch waits for a channel that this process does not have", "channel", info.run.Channel, "batch", t.Batch)
+		w.log.WarnContext(ctx, "a batch waits for a channel that this process does not have", slog.String("channel", info.run.Channel), slog.Int64("batch", t.Batch))
 		return nil
 	}
 	j := &job{w: w, lane: l, info: info, batch: t.Batch, which: which, seat: seat, holds: l.holds.Load()}
@@ -132,7 +133,7 @@ func (w *Worker) decline(ctx context.Context, batch int64) error {
 func (w *Worker) unknown(err error, t task) error {
 	if k := rapport.KindOf(err); k == rapport.NotFound || k == rapport.Invalid {
 		w.meter.forged.Inc()
-		w.log.Warn("a queue task is ignored", "batch", t.Batch, "run", t.Run, "error", err)
+		w.log.Warn("a queue task is ignored", slog.Int64("batch", t.Batch), slog.Int64("run", t.Run), slog.Any("error", err))
 		return nil
 	}
 	return err

@@ -178,7 +178,7 @@ func (x *exchanger) run(ctx context.Context) {
 		if err := x.exchange(ctx, settled, waiting); err != nil {
 			failures++
 			if failures == 1 || failures%20 == 0 {
-				x.log.Warn("the database did not take outcomes; they are kept and tried again", "error", err, "outcomes", len(settled), "failures", failures)
+				x.log.WarnContext(ctx, "the database did not take outcomes; they are kept and tried again", slog.Any("error", err), slog.Int("outcomes", len(settled)), slog.Int("failures", failures))
 			}
 			if !x.rest(failures) {
 				return
@@ -318,7 +318,7 @@ func (x *exchanger) isolate(ctx context.Context) {
 		return
 	}
 	for _, o := range bad {
-		x.log.Error("an outcome cannot be written and is set aside", "delivery", o.settlement.Delivery, "turn", o.settlement.Turn, "state", o.settlement.State, "error", failure)
+		x.log.ErrorContext(ctx, "an outcome cannot be written and is set aside", slog.Int64("delivery", o.settlement.Delivery), slog.Int64("turn", o.settlement.Turn), slog.String("state", string(o.settlement.State)), slog.Any("error", failure))
 		x.meter.setAside.Inc()
 		if o.done != nil {
 			o.done()

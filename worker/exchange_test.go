@@ -13,8 +13,10 @@ import (
 // exchanging runs an exchanger over the model.
 func exchanging(t *testing.T, m *model) *exchanger {
 	t.Helper()
-	o := Options{Deliveries: m, Bells: m, Seats: m, Holds: m, Now: time.Now, Data: "-", Random: func() string { return "r" },
-		Open: func(context.Context, outbox.Run) (Compose, error) { return nil, errors.New("not asked") }}
+	o := Options{
+		Deliveries: m, Bells: m, Seats: m, Holds: m, Now: time.Now, Data: "-", Random: func() string { return "r" },
+		Open: func(context.Context, outbox.Run) (Compose, error) { return nil, errors.New("not asked") },
+	}
 	if err := o.complete(); err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ redis.call('ZADD', KEYS[2], now, ARGV[4])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - 60000000)
 redis.call('PEXPIRE', KEYS[2], 120000)
 return {n, string.format('%.0f', due - now), redis.call('ZCARD', KEYS[2])}
-`) //nolint:gochecknoglobals // the text of a script
+`)
 
 // pacer keeps one channel to its rate: a message waits in Depart, the last
 // step before it leaves, for a departure time of its own. With Redis the times

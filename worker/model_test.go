@@ -31,13 +31,11 @@ type model struct {
 type modelRun struct {
 	outbox.Run
 	state outbox.RunState
-	note  string
 }
 
 type modelBatch struct {
 	outbox.Batch
 	armed time.Time
-	busy  bool
 }
 
 type modelRow struct {

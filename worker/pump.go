@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"rapport"
@@ -194,7 +195,7 @@ func (p *pump) again(ctx context.Context) {
 		}
 		lost++
 	}
-	p.w.log.Warn("the queue was empty: batches are asked for again", "batches", lost)
+	p.w.log.WarnContext(ctx, "the queue was empty: batches are asked for again", slog.Int("batches", lost))
 }
 
 // instead works on what lies in a queue that is away, as far as this process

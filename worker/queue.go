@@ -79,7 +79,7 @@ func (q *queue) warn(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, redisReply)
 	defer cancel()
 	if err := CheckRedis(ctx, q.redis); err != nil {
-		q.w.log.Warn("Redis is not as it should be", "error", err)
+		q.w.log.WarnContext(ctx, "Redis is not as it should be", slog.Any("error", err))
 	}
 }
 
@@ -138,15 +138,22 @@ func (q *queue) start(ctx context.Context) error {
 // handle works on the batch that a task names. The context is the worker's:
 // what becomes of a task is no reason to stop a batch.
 func (q *queue) handle(ctx context.Context, t *asynq.Task, which outbox.Lane) error {
-	var ref task
-	dec := json.NewDecoder(bytes.NewReader(t.Payload()))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&ref); err != nil || t.Type() != taskType || ref.Batch <= 0 || ref.Run <= 0 {
+	ref, ours := named(t)
+	if !ours {
 		q.w.meter.forged.Inc()
-		q.w.log.Warn("a queue task that is not ours is ignored", "octets", len(t.Payload()))
+		q.w.log.WarnContext(ctx, "a queue task that is not ours is ignored", slog.Int("octets", len(t.Payload())))
 		return nil
 	}
 	return q.w.deliver(ctx, ref, which)
+}
+
+// named reads which batch a task names, and says whether the task is one of
+// ours.
+func named(t *asynq.Task) (ref task, ours bool) {
+	dec := json.NewDecoder(bytes.NewReader(t.Payload()))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(&ref)
+	return ref, err == nil && t.Type() == taskType && ref.Batch > 0 && ref.Run > 0
 }
 
 // ask puts a batch into the queue. Asking twice for one round is no error.
@@ -193,7 +200,7 @@ func (q *queue) watch(ctx context.Context) {
 	lost, err := q.lost(ctx)
 	if err != nil {
 		if q.up.Swap(false) {
-			q.w.log.Warn("Redis does not answer; this process goes on by itself", "error", err)
+			q.w.log.WarnContext(ctx, "Redis does not answer; this process goes on by itself", slog.Any("error", err))
 		} else if ctx.Err() == nil {
 			q.w.troubled("Redis does not answer", err)
 		}
@@ -217,7 +224,7 @@ func (q *queue) watch(ctx context.Context) {
 		}
 	}
 	if !q.up.Swap(true) && len(q.servers) > 0 {
-		q.w.log.Info("Redis answers again")
+		q.w.log.InfoContext(ctx, "Redis answers again")
 		q.w.pump.poke()
 	}
 }
@@ -308,5 +315,5 @@ func (l asynqLog) Error(args ...any) { l.Warn(args...) }
 func (l asynqLog) Fatal(args ...any) { l.Warn(args...) }
 
 func (l asynqLog) say(args []any) {
-	l.w.log.Log(context.Background(), slog.LevelDebug, "queue", "says", fmt.Sprint(args...))
+	l.w.log.Log(context.Background(), slog.LevelDebug, "queue", slog.String("says", fmt.Sprint(args...)))
 }

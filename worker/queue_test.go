@@ -143,7 +143,7 @@ func newPrivateRedis(t *testing.T) *privateRedis {
 
 func (p *privateRedis) start() {
 	p.t.Helper()
-	p.cmd = exec.Command("redis-server", "--port", p.port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", p.t.TempDir()) //nolint:gosec,noctx // outlives the test's context until its cleanup
+	p.cmd = exec.Command("redis-server", "--port", p.port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", p.t.TempDir())
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}

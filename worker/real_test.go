@@ -55,7 +55,7 @@ func number(t testing.TB, db *sql.DB, query string) (n int) {
 }
 
 // seed makes n people who agreed, and one run to them in batches of size.
-func seed(t testing.TB, o store.Options, class channels.Class, n, size int) *sql.DB {
+func seed(t testing.TB, o store.Options, n, size int) *sql.DB {
 	t.Helper()
 	if s, err := store.Open(t.Context(), o); err != nil { // an embedded database is made by it
 		t.Fatal(err)
@@ -69,12 +69,12 @@ func seed(t testing.TB, o store.Options, class channels.Class, n, size int) *sql
 	}
 	count := fmt.Sprintf("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) ", n)
 	do(t, db,
-		fmt.Sprintf(`INSERT INTO topics (id, name, kind, created_at) VALUES (1, 'news', '%s', 1)`, class),
+		fmt.Sprintf(`INSERT INTO topics (id, name, kind, created_at) VALUES (1, 'news', '%s', 1)`, channels.Marketing),
 		`INSERT INTO templates (id, uid, name, driver, locale, created_at, updated_at) VALUES (1, 't', 't', 'pigeon', 'en', 1, 1)`,
 		`INSERT INTO revisions (id, template_id, number, content, digest, created_at) VALUES (1, 1, 1, '{}', 'x', 1)`,
 		`INSERT INTO campaigns (id, uid, name, state, definition, created_at, updated_at) VALUES (1, 'c', 'spring', 'running', '{}', 1, 1)`,
 		fmt.Sprintf(`INSERT INTO runs (id, uid, campaign_id, name, channel, driver, kind, topic_id, class, revision_id, state, scheduled_for, planned_at, started_at)
-			VALUES (1, 'r', 1, 'spring', 'birds', 'pigeon', 'loft', 1, '%s', 1, 'running', 1, 1, %d)`, class, time.Now().UnixMicro()),
+			VALUES (1, 'r', 1, 'spring', 'birds', 'pigeon', 'loft', 1, '%s', 1, 'running', 1, 1, %d)`, channels.Marketing, time.Now().UnixMicro()),
 		count+`INSERT INTO contacts (id, uid, attributes, created_at, updated_at) SELECT i, 'u' || i, `+attributes+`, 1, 1 FROM n`,
 		count+`INSERT INTO addresses (contact_id, kind, value, display, hash) SELECT i, 'loft', 'loft-' || i, 'loft-' || i, 'h' || i FROM n`,
 		count+`INSERT INTO consent_entries (id, contact_id, driver, topic_id, state, basis, at, recorded_at, commitment) SELECT i, i, 'pigeon', 1, 'granted', 'consent', 1, 1, '' FROM n`,
@@ -112,7 +112,7 @@ func TestWalkThroughTheStore(t *testing.T) {
 	t.Parallel()
 	testkit.EachEngine(t, func(t *testing.T, o store.Options) {
 		t.Parallel()
-		db := seed(t, o, channels.Marketing, 2000, 250)
+		db := seed(t, o, 2000, 250)
 		s, l := testkit.Open(t, o), newLoft()
 		var tried atomic.Int64
 		l.behave(func(m channels.Message) error {
@@ -196,7 +196,7 @@ func TestTwoWorkersShareARun(t *testing.T) {
 		t.Skip("RAPPORT_TEST_REDIS is not set: two workers not run")
 	}
 	o := testkit.Postgres(t)
-	db := seed(t, o, channels.Marketing, 3000, 100)
+	db := seed(t, o, 3000, 100)
 	l := newLoft()
 	in := space()
 	var rigs []*rig
@@ -272,7 +272,7 @@ func TestKilledProcesses(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, o store.Options) {
 		t.Parallel()
 		const people, kills = 1500, 3
-		db := seed(t, o, channels.Marketing, people, 200)
+		db := seed(t, o, people, 200)
 		l := newLoft()
 		receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			key := strings.TrimPrefix(r.URL.Path, "/")
@@ -284,7 +284,7 @@ func TestKilledProcesses(t *testing.T) {
 		}))
 		defer receiver.Close()
 		child := func() *exec.Cmd {
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChildWorker$") //nolint:gosec // ourselves
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChildWorker$")
 			cmd.Env = append(os.Environ(), childData+"="+o.Data, childDatabase+"="+o.Database, childLoft+"="+receiver.URL)
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
@@ -355,7 +355,7 @@ func BenchmarkDeliver(b *testing.B) {
 					b.StopTimer()
 					o := engine(b)
 					s := testkit.Open(b, o)
-					seed(b, o, channels.Marketing, n, 500)
+					seed(b, o, n, 500)
 					var count atomic.Int64
 					r := newRig(b, s, map[string]Lane{"birds": {Channel: nowhere{&count}, Concurrency: slots}}, func(w *Options) { w.Data = o.Data })
 					b.StartTimer()

@@ -134,7 +134,7 @@ func (r *recordReader) time() time.Time {
 
 func (r *recordReader) text() string {
 	v, n := binary.Uvarint(r.rest)
-	if n <= 0 || v > uint64(len(r.rest)-n) {
+	if n <= 0 || v > uint64(len(r.rest)-n) { //nolint:gosec // n is never more than the length
 		r.broken = true
 		return ""
 	}

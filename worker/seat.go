@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -112,12 +113,12 @@ func (s *sitter) keep(ctx context.Context, settle func(context.Context)) {
 		if why == nil || ctx.Err() != nil {
 			continue
 		}
-		s.log.Warn("the worker takes a new seat", "seat", s.current.Load(), "error", why)
+		s.log.WarnContext(ctx, "the worker takes a new seat", slog.Int64("seat", s.current.Load()), slog.Any("error", why))
 		s.change(ctx, settle)
 	}
 }
 
-var errDoubt = fmt.Errorf("a claim was not answered")
+var errDoubt = errors.New("a claim was not answered")
 
 func (s *sitter) change(ctx context.Context, settle func(context.Context)) {
 	s.current.Store(0) // nothing more is claimed or admitted
@@ -125,15 +126,15 @@ func (s *sitter) change(ctx context.Context, settle func(context.Context)) {
 	settle(patience)
 	cancel()
 	if err := s.leave(ctx); err != nil {
-		s.log.Debug("the old seat was left without a word", "error", err)
+		s.log.DebugContext(ctx, "the old seat was left without a word", slog.Any("error", err))
 	}
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, beatEvery) {
 		err := s.sit(ctx)
 		if err == nil {
-			s.log.Info("the worker has a new seat", "seat", s.current.Load())
+			s.log.InfoContext(ctx, "the worker has a new seat", slog.Int64("seat", s.current.Load()))
 			return
 		}
-		s.log.Debug("no new seat yet", "error", err)
+		s.log.DebugContext(ctx, "no new seat yet", slog.Any("error", err))
 		select {
 		case <-ctx.Done():
 			return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"rapport"
@@ -200,7 +201,7 @@ func (a *attempt) settled(receipt channels.Receipt, err error) {
 	if err == nil && !a.departed {
 		// A mistake of the channel. The intent is written late, so that the
 		// outcome is a legal move; what the gate says cannot be helped.
-		a.w.log.Error("a channel sent a message without asking", "channel", a.lane.name, "delivery", a.d.ID)
+		a.w.log.Error("a channel sent a message without asking", slog.String("channel", a.lane.name), slog.Int64("delivery", a.d.ID))
 		if _, late := a.w.exchanger.admit(a.w.hard, outbox.Ticket{Delivery: a.d.ID, Turn: a.d.Turn}); late != nil {
 			a.w.troubled("a message that left without asking could not be recorded", late)
 		}

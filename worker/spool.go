@@ -106,7 +106,7 @@ func (s *spool) reserve() error {
 		room += other.room() - 1
 	}
 	if room <= s.reserved+1 {
-		return fmt.Errorf("the spool is full of outcomes that wait for the database")
+		return errors.New("the spool is full of outcomes that wait for the database")
 	}
 	s.reserved++
 	return nil

@@ -248,7 +248,7 @@ func TestReservedRoomIsThere(t *testing.T) {
 	t.Parallel()
 	s, _ := mustOpen(t, t.TempDir())
 	reserved := 0
-	for ; s.reserve() == nil; reserved++ { //nolint:revive // counts
+	for ; s.reserve() == nil; reserved++ {
 	}
 	one := settlement(1)
 	one.Detail = strings.Repeat("x", 1000)

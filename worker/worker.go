@@ -248,7 +248,7 @@ func (w *Worker) replay(ctx context.Context, found []spooled) error {
 	if len(found) == 0 {
 		return nil
 	}
-	w.log.Info("outcomes of an earlier process are written", "outcomes", len(found))
+	w.log.InfoContext(ctx, "outcomes of an earlier process are written", slog.Int("outcomes", len(found)))
 	for _, one := range found {
 		w.exchanger.settle(one.Settlement, func() { w.spool.settled(one.from) })
 	}
@@ -357,13 +357,13 @@ func (w *Worker) troubled(what string, err error) {
 	}
 	w.mu.Unlock()
 	if !quiet {
-		w.log.Warn("trouble in the machine room", "what", what, "error", err)
+		w.log.Warn("trouble in the machine room", slog.String("what", what), slog.Any("error", err))
 	}
 }
 
 func (w *Worker) crashed(d outbox.Delivery, where string) {
 	w.meter.panics.Inc()
-	w.log.Error("code of one message crashed", "where", where, "delivery", d.ID, "run", d.Run)
+	w.log.Error("code of one message crashed", slog.String("where", where), slog.Int64("delivery", d.ID), slog.Int64("run", d.Run))
 }
 
 func (w *Worker) pauseRun(ctx context.Context, run outbox.Run, note string) {
@@ -371,6 +371,6 @@ func (w *Worker) pauseRun(ctx context.Context, run outbox.Run, note string) {
 		return
 	}
 	if err := w.o.PauseRun(context.WithoutCancel(ctx), run.ID, note); err != nil {
-		w.log.Error("a run that cannot go on could not be paused", "run", run.ID, "error", err)
+		w.log.ErrorContext(ctx, "a run that cannot go on could not be paused", slog.Int64("run", run.ID), slog.Any("error", err))
 	}
 }

@@ -246,7 +246,7 @@ func TestSpoiltLetterPausesTheRun(t *testing.T) {
 	r := newRig(t, m, birds(l), func(o *Options) {
 		o.Open = func(context.Context, outbox.Run) (Compose, error) {
 			return func(context.Context, outbox.Delivery) (channels.Message, error) {
-				return channels.Message{}, rapport.Invalidf("html", "line 3: there is no variable nmae")
+				return channels.Message{}, rapport.Invalidf("html", "line 3: there is no variable phone")
 			}, nil
 		}
 		pause := o.PauseRun
@@ -257,7 +257,7 @@ func TestSpoiltLetterPausesTheRun(t *testing.T) {
 	})
 	r.start()
 	note := within(t, "the pause", r.paused)
-	if !strings.Contains(note, "nmae") {
+	if !strings.Contains(note, "phone") {
 		t.Errorf("note %q does not say what is wrong", note)
 	}
 	m.set(func() { m.runs[1].state = outbox.Running }) // somebody lets it go on as it is
