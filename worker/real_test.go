@@ -172,7 +172,7 @@ func TestWhateverAProviderSays(t *testing.T) {
 	t.Parallel()
 	testkit.EachEngine(t, func(t *testing.T, o store.Options) {
 		t.Parallel()
-		db := seed(t, o, channels.Marketing, 3, 3)
+		db := seed(t, o, 3, 3)
 		s, l := testkit.Open(t, o), newLoft()
 		l.behave(func(m channels.Message) error {
 			if m.To == "loft-2" {
