@@ -229,9 +229,7 @@ func (b *builder) part(v *variant, part channels.Part, src string) {
 			b.found = append(b.found, asProblem(err))
 		}
 	case channels.Mrkdwn:
-		for i := range pieces {
-			pieces[i].esc = escMrkdwn
-		}
+		placeMrkdwn(pieces)
 	case channels.Plain, channels.Header:
 	}
 	b.compile(v, part, pieces, from, false)

@@ -19,20 +19,23 @@ import (
 type escape uint8
 
 const (
-	escNone       escape = iota
-	escHTML              // text between tags
-	escAttr              // inside a quoted attribute
-	escURLStart          // the beginning of an address: must be a harmless one
-	escURLPart           // inside the path of an address
-	escURLQuery          // inside the query or fragment of an address
-	escStyle             // inside CSS
-	escComment           // inside a comment
-	escMrkdwn            // Slack's mark-up
-	escJSONString        // inside a JSON string
-	escJSONMrkdwn        // inside a JSON string that the receiver reads as mark-up
-	escJSONValue         // a JSON value of its own
-	escJSONStart         // the beginning of an address inside a JSON string
-	escJSONPart          // further inside an address inside a JSON string
+	escNone            escape = iota
+	escHTML                   // text between tags
+	escAttr                   // inside a quoted attribute
+	escURLStart               // the beginning of an address: must be a harmless one
+	escURLPart                // inside the path of an address
+	escURLQuery               // inside the query or fragment of an address
+	escStyle                  // inside CSS
+	escComment                // inside a comment
+	escMrkdwn                 // Slack's mark-up
+	escMrkdwnStart            // the beginning of an address in Slack's mark-up
+	escMrkdwnName             // an ID in Slack's mark-up
+	escJSONString             // inside a JSON string
+	escJSONMrkdwn             // inside a JSON string that the receiver reads as mark-up
+	escJSONMrkdwnStart        // the beginning of an address there
+	escJSONValue              // a JSON value of its own
+	escJSONStart              // the beginning of an address inside a JSON string
+	escJSONPart               // further inside an address inside a JSON string
 )
 
 // markup is text that is already escaped for its part.
@@ -67,6 +70,13 @@ func (e escape) append(b []byte, s string, safe bool) ([]byte, error) {
 			return append(b, s...), nil
 		}
 		return appendMrkdwn(b, s), nil
+	case escMrkdwnStart:
+		return appendMrkdwnStart(b, s)
+	case escMrkdwnName:
+		return appendMrkdwnName(b, s), nil
+	case escJSONMrkdwnStart:
+		address, err := appendMrkdwnStart(nil, s)
+		return appendJSONString(b, string(address)), err
 	case escJSONString:
 		return appendJSONString(b, s), nil
 	case escJSONMrkdwn:

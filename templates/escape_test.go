@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"rapport"
+	"rapport/channels"
 )
 
 const nasty = "<script>alert(\"1\")</script> & 'q' -->\r\nBcc: x@example.com \u202E"
@@ -110,4 +113,51 @@ func TestJSONValues(t *testing.T) {
 	}
 	c.Sources["en"]["payload"] = `{"a": "{{ contact.name }}}`
 	wantContains(t, compileError(t, c, hookDriver()), "not closed", "line 1")
+}
+
+// TestMrkdwnPlaces puts hostile values into the places of Slack's mark-up: none
+// mentions everybody, and none leaves the address it stands in.
+func TestMrkdwnPlaces(t *testing.T) {
+	driver := channels.Driver{Name: "chat", Parts: []channels.Part{
+		{Name: "text", Syntax: channels.Mrkdwn, Required: true}, {Name: "blocks", Syntax: channels.JSON},
+	}}
+	for _, c := range []struct{ src, value, want string }{ // want empty: refused
+		{"hello {{ contact.v }}", "<!channel> & co", "hello &lt;!channel&gt; &amp; co"},
+		{"<{{ contact.v }}|see>", "https://shop.example/a?b=1&c=2", "<https://shop.example/a?b=1&amp;c=2|see>"},
+		{"<{{ contact.v }}|see>", "https://shop.example/|words>", "<https://shop.example/%7Cwords&gt;|see>"},
+		{"<{{ contact.v }}|see>", "!channel", ""},
+		{"<{{ contact.v }}>", "!here|x", ""},
+		{"<{{ contact.v }}>", "javascript:alert(1)", ""},
+		{"<{{ contact.v }}>", "@U012AB3CD", ""},
+		{"<@{{ contact.v }}>", "U012AB3CD", "<@U012AB3CD>"},
+		{"<@{{ contact.v }}>", "U1> <!channel", "<@U1channel>"},
+		{"<https://shop.example/{{ contact.v }}|see>", "a|b>c", "<https://shop.example/a%7Cb%3Ec|see>"},
+		{"<https://shop.example/?q={{ contact.v }}|see>", "a/b&c=d", "<https://shop.example/?q=a%2Fb%26c%3Dd|see>"},
+		{"<https://{{ contact.v }}/|see>", "evil.example/x", "<https://evilexamplex/|see>"},
+		{"<https://shop.example/|{{ contact.v }}>", "a|b", "<https://shop.example/|a|b>"},
+		{"<{{ links.unsubscribe }}|stop>", "", "<https://r.example/u/t?a=1&amp;b=2|stop>"},
+		{"1 < 2 {{ contact.v }}", "a/b", "1 < 2 a/b"},
+		{"{% assign x = contact.v %}<{{ x }}|see>", "!channel", ""},
+	} {
+		content := Content{Locale: "en", Sources: map[string]map[string]string{"en": {"text": c.src, "blocks": `[{"type":"section","text":"` + c.src + `"}]`}}}
+		l, err := Compile(Revision{Content: content}, driver)
+		if err != nil {
+			t.Errorf("%s: %v", c.src, err)
+			continue
+		}
+		out, err := l.Render(t.Context(), View{Contact: map[string]any{"v": c.value}, Links: testLinks{}})
+		if c.want == "" {
+			if rapport.KindOf(err) != rapport.Invalid {
+				t.Errorf("%s with %s: %q, %v; want a refusal", c.src, c.value, out.Content, err)
+			}
+			continue
+		}
+		var blocks []struct{ Text string }
+		if err == nil {
+			err = json.Unmarshal([]byte(out.Content["blocks"]), &blocks)
+		}
+		if err != nil || out.Content["text"] != c.want || len(blocks) != 1 || blocks[0].Text != c.want {
+			t.Errorf("%s with %s: %q, %v; want %q", c.src, c.value, out.Content, err, c.want)
+		}
+	}
 }

@@ -16,6 +16,7 @@ func placeJSON(part string, pieces []piece, marked bool) error {
 	capturing := 0
 	var before strings.Builder // the text of the line so far, to see a key before a string
 	prefix := ""               // the fixed beginning of the current string
+	var link mrkdwnPlace
 	opened := 0
 	for i := range pieces {
 		p := &pieces[i]
@@ -27,7 +28,10 @@ func placeJSON(part string, pieces []piece, marked bool) error {
 		case capturing > 0:
 			p.esc = escNone
 		case p.kind == outputPiece:
-			p.esc = jsonPlace(inside, marked, prefix, before.String())
+			p.esc = jsonPlace(inside, prefix, before.String())
+			if marked && p.esc == escJSONString {
+				p.esc = link.value().inString()
+			}
 			if prefix == "" {
 				prefix = string(firstMark)
 			}
@@ -44,10 +48,14 @@ func placeJSON(part string, pieces []piece, marked bool) error {
 					if inside {
 						opened = p.line + strings.Count(p.text[:j], "\n")
 						prefix = ""
+						link = mrkdwnPlace{}
 						before.Reset()
 						before.WriteString(p.text[max(0, strings.LastIndexByte(p.text[:j], '\n')):j])
 						continue
 					}
+				}
+				if inside && !escaped {
+					link.see(p.text[j : j+1])
 				}
 				if inside && len(prefix) < len("https://") {
 					prefix += string(rune(c))
@@ -61,7 +69,7 @@ func placeJSON(part string, pieces []piece, marked bool) error {
 	return nil
 }
 
-func jsonPlace(inside, marked bool, prefix, before string) escape {
+func jsonPlace(inside bool, prefix, before string) escape {
 	switch {
 	case !inside:
 		return escJSONValue
@@ -69,8 +77,6 @@ func jsonPlace(inside, marked bool, prefix, before string) escape {
 		return escJSONStart
 	case isWeb(prefix):
 		return escJSONPart
-	case marked:
-		return escJSONMrkdwn
 	}
 	return escJSONString
 }
