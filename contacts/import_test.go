@@ -102,6 +102,16 @@ func TestOpenQuote(t *testing.T) {
 	}
 }
 
+// TestSwallowedRows meets a quotation mark that takes further lines with it:
+// the complaint says which.
+func TestSwallowedRows(t *testing.T) {
+	h := storetest.NewHouse(t, testkit.Store(t))
+	rep := h.Import(t, "external_id,note\n1,a\n2,\"open\n3,b\n4,c\n", contacts.ImportOptions{})
+	if rep.Created != 1 || rep.Errors != 1 || !strings.Contains(rep.Listed[0].Reason, "lines 3 to 5 were read as one row") {
+		t.Fatalf("%+v", rep)
+	}
+}
+
 func TestLargeContact(t *testing.T) {
 	h := storetest.NewHouse(t, testkit.Store(t))
 	cell := strings.Repeat("x", 40<<10)

@@ -113,6 +113,9 @@ func quotes(e *csv.ParseError) string {
 	if errors.Is(e.Err, csv.ErrBareQuote) {
 		return fmt.Sprintf("a quotation mark stands inside a cell without quotes (line %d, column %d)", e.Line, e.Column)
 	}
+	if e.Line > e.StartLine {
+		return fmt.Sprintf("a quoted cell does not end properly: lines %d to %d were read as one row and none of them is in (column %d)", e.StartLine, e.Line, e.Column)
+	}
 	return fmt.Sprintf("a quoted cell does not end properly (line %d, column %d)", e.Line, e.Column)
 }
 
