@@ -67,10 +67,14 @@ const qFold query = `
 UPDATE deliveries SET state = CAST($2 AS TEXT), reason = $3, worker_id = NULL, updated_at = $4
 WHERE batch_id = $1 AND state = 'queued' AND (CAST($2 AS TEXT) = 'cancelled' OR (expires_at > 0 AND expires_at <= $4))`
 
+// What is in somebody's hand may be queued again, so a batch of which something
+// is gets another look a minute later ($2).
 const qExpiryAgain query = `
 UPDATE batches SET
   next_at = (SELECT MIN(not_before) FROM deliveries WHERE batch_id = $1 AND state = 'queued'),
-  expires_at = COALESCE((SELECT MIN(expires_at) FROM deliveries WHERE batch_id = $1 AND state = 'queued' AND expires_at > 0), 0)
+  expires_at = CASE WHEN expires_at > 0 AND claimed + sending > 0
+    THEN {{least CAST($2 AS BIGINT), COALESCE((SELECT MIN(expires_at) FROM deliveries WHERE batch_id = $1 AND state = 'queued' AND expires_at > 0), $2)}}
+    ELSE COALESCE((SELECT MIN(expires_at) FROM deliveries WHERE batch_id = $1 AND state = 'queued' AND expires_at > 0), 0) END
 WHERE id = $1`
 
 // Fold ends, in chunks, the waiting deliveries of cancelled runs and those
@@ -100,7 +104,7 @@ func (s *Store) Fold(ctx context.Context, now time.Time) (int64, error) {
 			if err := c.write(ctx, t); err != nil {
 				return err
 			}
-			_, err = t.exec(ctx, qExpiryAgain, f.batch)
+			_, err = t.exec(ctx, qExpiryAgain, f.batch, micros(now.Add(time.Minute)))
 			return err
 		})
 		if err != nil {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -200,6 +201,33 @@ func TestWhatKillsItsSenderEnds(t *testing.T) {
 		}
 		if a := s.accountOf(t, 1); a.Reasons[outbox.Uncertain][outbox.Crashed] != 1 {
 			t.Errorf("after %d crashes: %v", tries, a.States)
+		}
+	})
+}
+
+// What was in somebody's hand when the others of its batch expired, and waits
+// again since, expires as well: also on a channel that is never released.
+func TestWhatWasInHandExpires(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		s.people(t, "marketing", 2)
+		at := func(d time.Duration) string { return strconv.FormatInt(micros(start.Add(d)), 10) }
+		s.do(t,
+			`UPDATE deliveries SET expires_at = `+at(time.Minute)+`, not_before = `+at(time.Second)+` WHERE id = 1`,
+			`UPDATE deliveries SET expires_at = `+at(2*time.Minute)+` WHERE id = 2`,
+			`UPDATE batches SET expires_at = `+at(time.Minute))
+		seat, list := claimAll(t, s, 1)
+		if n, err := s.Fold(t.Context(), start.Add(90*time.Second)); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		if err := s.Hold(t.Context(), outbox.Hold{Channel: "birds", Reason: outbox.Authentication, Since: start}); err != nil {
+			t.Fatal(err)
+		}
+		exchangeAll(t, s, seat, nil, tickets(list)) // held: it waits again
+		if n, err := s.Fold(t.Context(), start.Add(time.Hour)); n != 1 || err != nil {
+			t.Errorf("folded %d, %v", n, err)
+		}
+		if a := s.accountOf(t, 1); a.States[outbox.Expired] != 2 {
+			t.Errorf("account %v", a.States)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"rapport"
 	"rapport/campaigns"
@@ -119,7 +120,7 @@ func (t tx) revisable(ctx context.Context, r campaigns.Revision) (revised, error
 // reopen lets a run go on of which something is queued again.
 func (t tx) reopen(ctx context.Context, r campaigns.Revision, campaign int64, c counts) error {
 	for batch := range c.byBatch {
-		if _, err := t.exec(ctx, qExpiryAgain, batch); err != nil {
+		if _, err := t.exec(ctx, qExpiryAgain, batch, micros(r.Now.Add(time.Minute))); err != nil {
 			return err
 		}
 	}

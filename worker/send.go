@@ -17,6 +17,10 @@ import (
 // the last octet (RFC 5321, 4.5.3.2.6).
 const sendTime = 15 * time.Minute
 
+// renderAgain is how long a message waits that could not be rendered because
+// something it needs was away.
+const renderAgain = 5 * time.Second
+
 // refused is the answer of the gate to a message that may not leave. The row
 // has already been moved.
 type refused struct{ outbox.Admission }
@@ -117,8 +121,12 @@ func (a *attempt) compose(ctx context.Context) (m channels.Message, err error) {
 // spoil ends a delivery that cannot be rendered. When none of a run can be,
 // the run is paused and a person told, before all of its people have failed.
 func (a *attempt) spoil(ctx context.Context, err error) {
-	if ctx.Err() != nil || rapport.KindOf(err) == rapport.Unavailable {
+	if ctx.Err() != nil {
 		a.back(a.d, "", time.Time{})
+		return
+	}
+	if rapport.KindOf(err) == rapport.Unavailable { // not thousands of times a second
+		a.back(a.d, outbox.WaitRetry, a.w.o.Now().Add(renderAgain))
 		return
 	}
 	f := channels.Failure{Verdict: channels.Malformed, Err: err}

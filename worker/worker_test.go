@@ -273,6 +273,33 @@ func TestSpoiltLetterPausesTheRun(t *testing.T) {
 	}
 }
 
+// What a letter needs may be away for a while: nobody fails by it, and nobody
+// is tried thousands of times a second.
+func TestLetterThatCannotBeWrittenNowWaits(t *testing.T) {
+	t.Parallel()
+	m, l := newModel(), newLoft()
+	m.plan(marketing(1), outbox.Now, 1, 1)
+	tried := make(chan struct{}, 1)
+	r := newRig(t, m, birds(l), func(o *Options) {
+		o.Open = func(context.Context, outbox.Run) (Compose, error) {
+			return func(context.Context, outbox.Delivery) (channels.Message, error) {
+				select {
+				case tried <- struct{}{}:
+				default:
+				}
+				return channels.Message{}, rapport.Unavailablef(nil, "the files are away")
+			}, nil
+		}
+	})
+	before := time.Now()
+	r.start()
+	within(t, "the first try", tried)
+	r.stop()
+	if row := m.ordered()[0]; row.state != outbox.Queued || row.reason != outbox.WaitRetry || row.notBefore.Before(before.Add(renderAgain)) || row.Attempt != 0 {
+		t.Errorf("it is %s (%s) until %s after %d attempts", row.state, row.reason, row.notBefore, row.Attempt)
+	}
+}
+
 func TestCrashOfOneMessage(t *testing.T) {
 	t.Parallel()
 	m, l := newModel(), newLoft()
