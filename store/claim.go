@@ -144,10 +144,20 @@ UPDATE batches SET armed_until = 0,
   next_at = (SELECT MIN(not_before) FROM deliveries WHERE batch_id = $1 AND state = 'queued')
 WHERE id = $1`
 
+// On PostgreSQL whoever queues rows of the batch, or plans more of them, holds
+// it until the commit. The rows are looked at after that: a statement that had
+// to wait would still see them as they were before.
+const qBatchAlone query = `SELECT b.id FROM batches b WHERE b.id = $1 {{lock b}}`
+
 // Rest says that nobody works on the batch any more and recomputes when it is
 // due next.
 func (s *Store) Rest(ctx context.Context, batch int64) error {
 	err := s.update(ctx, quick, func(t tx) error {
+		if t.s.d == &postgresDialect {
+			if _, _, err := one(ctx, t, qBatchAlone, scalar[int64], batch); err != nil {
+				return err
+			}
+		}
 		_, err := t.exec(ctx, qRest, batch)
 		return err
 	})

@@ -181,6 +181,7 @@ type exchange struct {
 	counts   counts
 	attempts []outbox.Settlement
 	holds    []outbox.Hold
+	late     []int64 // uncertain ones that did not leave after all and wait again
 }
 
 // settle takes an outcome in if it is of the row's turn and a legal move.
@@ -188,6 +189,9 @@ func (e *exchange) settle(found map[int64]*facts, m outbox.Settlement) {
 	f := found[m.Delivery]
 	if f == nil || f.turn != m.Turn || !outbox.Legal(f.state, m.State) {
 		return
+	}
+	if f.state == outbox.Uncertain && m.State == outbox.Queued {
+		e.late = append(e.late, f.id)
 	}
 	e.move(f, m, 0)
 	if m.Verdict != "" {
@@ -271,6 +275,31 @@ func (e *exchange) write(ctx context.Context, t tx) error {
 			return err
 		}
 	}
+	if len(e.late) > 0 {
+		return t.goOn(ctx, e.late)
+	}
+	return nil
+}
+
+// A run that ended while an outcome lay in a spool goes on when that says that
+// somebody is to be tried again; one that was cancelled folds once more. Also
+// a run that has not ended is touched, so that Finish waits and sees the row.
+const qGoOn query = `
+UPDATE runs SET finished_at = NULL, notified_at = NULL,
+  state = CASE state WHEN 'finished' THEN 'running' WHEN 'cancelled' THEN 'cancelling' ELSE state END
+WHERE id IN (SELECT d.run_id FROM {{each $1}} CROSS JOIN deliveries d WHERE d.id = CAST(e.value AS BIGINT))`
+
+const qGoOnCampaigns query = `
+UPDATE campaigns SET state = 'running' WHERE state IN ('finished', 'scheduled') AND id IN (
+  SELECT r.campaign_id FROM {{each $1}} CROSS JOIN deliveries d CROSS JOIN runs r
+  WHERE d.id = CAST(e.value AS BIGINT) AND r.id = d.run_id AND r.state = 'running')`
+
+func (t tx) goOn(ctx context.Context, deliveries []int64) error {
+	for _, q := range []query{qGoOn, qGoOnCampaigns} {
+		if _, err := t.exec(ctx, q, asJSON(deliveries)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -283,11 +312,13 @@ func (t tx) rowsIn(ctx context.Context, q query, rows [][]any, more ...any) erro
 	return err
 }
 
+// What a provider says may name the person, so nothing of it is kept of one
+// who was erased meanwhile: then the delivery has no address any more.
 const qAttempts query = `
 INSERT INTO attempts (delivery_id, turn, at, verdict, reason, code, detail, server)
-SELECT CAST(e.value ->> 0 AS BIGINT), CAST(e.value ->> 1 AS BIGINT), CAST(e.value ->> 2 AS BIGINT),
-  e.value ->> 3, e.value ->> 4, e.value ->> 5, e.value ->> 6, e.value ->> 7
-FROM {{each $1}}`
+SELECT d.id, CAST(e.value ->> 1 AS BIGINT), CAST(e.value ->> 2 AS BIGINT),
+  e.value ->> 3, e.value ->> 4, e.value ->> 5, CASE WHEN d.address IS NULL THEN '' ELSE e.value ->> 6 END, e.value ->> 7
+FROM {{each $1}} CROSS JOIN deliveries d WHERE d.id = CAST(e.value ->> 0 AS BIGINT)`
 
 func (t tx) recordAttempts(ctx context.Context, list []outbox.Settlement) error {
 	rows := make([][]any, len(list))
