@@ -110,7 +110,7 @@ func randomSoul(t *rapid.T, id int, now time.Time) soul {
 		CreatedAt: randomTime(t, now), Attributes: map[string]any{}, Addresses: map[string]string{},
 	}
 	if chance(t, 5) {
-		s.person.ExternalID = fmt.Sprintf("%d%s", id, randomText(t))
+		s.person.ExternalID = fmt.Sprintf("%d#%s", id, randomText(t)) // nobody else's
 	}
 	types := conditionSchema().Attributes
 	for _, name := range slices.Sorted(maps.Keys(types)) {
@@ -124,7 +124,7 @@ func randomSoul(t *rapid.T, id int, now time.Time) soul {
 	}
 	for _, kind := range []string{"email", "phone"} {
 		if chance(t, 6) {
-			s.person.Addresses[kind] = fmt.Sprintf("%s%d", randomText(t), id)
+			s.person.Addresses[kind] = fmt.Sprintf("%s#%d", randomText(t), id) // nobody else's
 		}
 	}
 	for _, at := range []string{"email:news", "email:offers", "slack:news"} {
