@@ -14,17 +14,30 @@ import (
 	"rapport/templates"
 )
 
+// Zones finds the zone of a name; whoever has none, or one that is not known,
+// gets the installation's.
+type Zones func(name string) *time.Location
+
+// ZonesFrom looks each name up afresh; home is the installation's zone.
+func ZonesFrom(home *time.Location) Zones {
+	return func(name string) *time.Location {
+		if name == "" {
+			return home
+		}
+		z, err := time.LoadLocation(name)
+		if err != nil {
+			return home
+		}
+		return z
+	}
+}
+
 // View is what a template sees of a person: the one way by which sending,
 // previews and tests turn a contact into values. types are the types of
-// attributes; home is the zone of whoever has none. Attributes that do not fit
-// their type are missing.
-func View(p outbox.Person, types map[string]contacts.Type, data json.RawMessage, campaign string, home *time.Location, now time.Time) (templates.View, error) {
-	v := templates.View{Locale: p.Locale, Zone: home, Now: now, Campaign: campaign, Contact: map[string]any{}}
-	if p.Zone != "" {
-		if z, err := time.LoadLocation(p.Zone); err == nil {
-			v.Zone = z
-		}
-	}
+// attributes; zones turns the name of a person's zone, which may be empty, into
+// the zone. Attributes that do not fit their type are missing.
+func View(p outbox.Person, types map[string]contacts.Type, data json.RawMessage, campaign string, zones Zones, now time.Time) (templates.View, error) {
+	v := templates.View{Locale: p.Locale, Zone: zones(p.Zone), Now: now, Campaign: campaign, Contact: map[string]any{}}
 	if err := decode(p.Attributes, &v.Contact); err != nil {
 		return v, fmt.Errorf("read the attributes of a contact: %w", err)
 	}
@@ -179,7 +192,7 @@ func (s *Service) render(ctx context.Context, letter *templates.Letter, c contac
 	if err != nil {
 		return templates.Rendered{}, fmt.Errorf("write the data of campaign %s: %w", d.Name, err)
 	}
-	view, err := View(PersonOf(c), types, data, d.Name, s.zone, s.now())
+	view, err := View(PersonOf(c), types, data, d.Name, ZonesFrom(s.zone), s.now())
 	if err != nil {
 		return templates.Rendered{}, err
 	}

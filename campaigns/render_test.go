@@ -20,7 +20,7 @@ func TestViewTypesValues(t *testing.T) {
 		Attributes: json.RawMessage(`{"points":120,"rate":1.5,"vip":true,"born":"1990-02-28","seen":1769846400000000,"none":null,"tags":{"a":[1,2.5]},"locale":"fr","external_id":"forged"}`),
 		Addresses:  map[string]string{"loft": "Tower 7"},
 	}
-	v, err := View(p, types, json.RawMessage(`{"order":17,"total":9007199254740993}`), "spring", time.UTC, now)
+	v, err := View(p, types, json.RawMessage(`{"order":17,"total":9007199254740993}`), "spring", ZonesFrom(time.UTC), now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,14 +37,14 @@ func TestViewTypesValues(t *testing.T) {
 	if v.Zone.String() != "Europe/Berlin" || v.Locale != "de" || v.Campaign != "spring" {
 		t.Errorf("view %+v", v)
 	}
-	v, err = View(outbox.Person{Zone: "Mars/Olympus"}, types, nil, "spring", time.UTC, now)
+	v, err = View(outbox.Person{Zone: "Mars/Olympus"}, types, nil, "spring", ZonesFrom(time.UTC), now)
 	if err != nil || v.Zone != time.UTC || len(v.Contact) != 1 {
 		t.Errorf("of nobody in no zone: %+v, %v", v, err)
 	}
-	if _, err := View(outbox.Person{UID: "u", Attributes: json.RawMessage("null")}, types, nil, "", time.UTC, now); err != nil {
+	if _, err := View(outbox.Person{UID: "u", Attributes: json.RawMessage("null")}, types, nil, "", ZonesFrom(time.UTC), now); err != nil {
 		t.Errorf("attributes that are null: %v", err)
 	}
-	if _, err := View(outbox.Person{Attributes: json.RawMessage("[1]")}, types, nil, "", time.UTC, now); err == nil {
+	if _, err := View(outbox.Person{Attributes: json.RawMessage("[1]")}, types, nil, "", ZonesFrom(time.UTC), now); err == nil {
 		t.Error("attributes that are no object were taken")
 	}
 }

@@ -149,7 +149,7 @@ func (c *cli) contactView(ctx context.Context, h *app.House, x contacts.Contact,
 	if err != nil {
 		return templates.View{}, rapport.Invalidf("zone", "%q is not an IANA time zone", h.Config.Zone)
 	}
-	view, err := campaigns.View(campaigns.PersonOf(x), types, data, "preview", home, c.now())
+	view, err := campaigns.View(campaigns.PersonOf(x), types, data, "preview", campaigns.ZonesFrom(home), c.now())
 	if view.Locale == "" {
 		view.Locale = h.Config.Locale
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -53,6 +54,7 @@ type House struct {
 	links  *responses.Linker
 	types  *typeTable
 	home   *time.Location // of people and schedules that name none
+	zones  sync.Map       // name → *time.Location, of people
 	halted halts
 	worker atomic.Pointer[worker.Worker] // while this process sends
 }

@@ -56,11 +56,22 @@ func (h *House) view(ctx context.Context, run outbox.Run, d outbox.Delivery) (te
 	if err != nil {
 		return templates.View{}, fmt.Errorf("read the types of attributes: %w", err)
 	}
-	view, err := campaigns.View(*d.Person, types, d.Data, run.Name, h.home, h.now())
+	view, err := campaigns.View(*d.Person, types, d.Data, run.Name, h.zone, h.now())
 	if view.Locale == "" {
 		view.Locale = h.Config.Locale
 	}
 	return view, err
+}
+
+// zone remembers the zones it was asked for: reading one costs more than a
+// letter. Names are checked when contacts come in, so they are few.
+func (h *House) zone(name string) *time.Location {
+	if z, ok := h.zones.Load(name); ok {
+		return z.(*time.Location)
+	}
+	z := campaigns.ZonesFrom(h.home)(name)
+	h.zones.Store(name, z)
+	return z
 }
 
 // typeTable remembers the types of attributes. It is read again every few
