@@ -92,5 +92,7 @@ func (p *Pages) view(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(html)) // the reader has gone
 }
 
+// letterPolicy holds a letter in the browser. Pictures come from anywhere over
+// TLS, as letters have them; the pixel comes from here, with TLS or without.
 const letterPolicy = "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; " +
-	"style-src 'unsafe-inline'; img-src https: data:; font-src https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	"style-src 'unsafe-inline'; img-src 'self' https: data:; font-src https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -53,6 +53,9 @@ var files embed.FS
 // StylePath is where the style sheet of the pages is served.
 const StylePath = "/assets/public.css"
 
+// iconPath is what browsers ask for beside every page, letters included.
+const iconPath = "/favicon.ico"
+
 // Pages serves the public pages. It is safe for concurrent use.
 type Pages struct {
 	o       Options
@@ -97,12 +100,15 @@ func New(o Options) (*Pages, error) {
 	p.mux.HandleFunc("POST /p/{token}", p.changePreferences)
 	p.mux.HandleFunc("GET /v/{token}", p.view)
 	p.mux.HandleFunc("GET "+StylePath, p.styleSheet)
+	p.mux.HandleFunc("GET "+iconPath, p.icon)
 	p.mux.HandleFunc("/", p.notFound)
 	return p, nil
 }
 
 // Patterns lists what the pages answer, for the mux that they stand in.
-func (*Pages) Patterns() []string { return []string{"/c/", "/o/", "/u/", "/p/", "/v/", StylePath} }
+func (*Pages) Patterns() []string {
+	return []string{"/c/", "/o/", "/u/", "/p/", "/v/", StylePath, iconPath}
+}
 
 // ServeHTTP implements http.Handler.
 func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -115,6 +121,13 @@ func (p *Pages) styleSheet(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/css; charset=utf-8")
 	w.Header().Set("Cache-Control", "public, max-age=3600")
 	_, _ = w.Write(p.style) // the reader has gone
+}
+
+// icon says that there is none, which is no error and is remembered.
+func (*Pages) icon(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Cache-Control", "public, max-age=86400")
+	w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin") // letters are shown as from nowhere
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // page is what every template sees.

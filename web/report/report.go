@@ -74,6 +74,7 @@ func New(o Options) (*Report, error) {
 	r.mux.HandleFunc("GET /{$}", r.show)
 	r.mux.HandleFunc("GET /report.json", r.json)
 	r.mux.HandleFunc("GET /report.css", r.sheet)
+	r.mux.HandleFunc("GET /favicon.ico", r.icon)
 	return r, nil
 }
 
@@ -83,6 +84,12 @@ func (p *Report) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.mux.Serve
 func (p *Report) sheet(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/css; charset=utf-8")
 	_, _ = w.Write(p.style) // the reader has gone
+}
+
+// icon says that there is none, which is no error and is remembered.
+func (*Report) icon(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Cache-Control", "public, max-age=86400")
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func (p *Report) read(w http.ResponseWriter, r *http.Request) (Data, bool) {
