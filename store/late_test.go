@@ -12,7 +12,7 @@ import (
 func TestRestSeesWhatItWaitedFor(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		if s.d != &postgresDialect {
-			t.Skip("SQLite has one writer: nobody waits inside a statement")
+			t.Skip("does not apply: SQLite has one writer: nobody waits inside a statement")
 		}
 		s.people(t, "marketing", 1)
 		seat, list := claimAll(t, s, 1)

@@ -104,7 +104,7 @@ func TestARetryTakesEachOnce(t *testing.T) {
 func TestAWorkerWhoseLockIsCutIsNotDead(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		if s.d != &postgresDialect {
-			t.Skip("SQLite's lock is a file's: it ends with the process and not before")
+			t.Skip("does not apply: SQLite's lock is a file's: it ends with the process and not before")
 		}
 		s.people(t, "transactional", 2)
 		seat, list := claimAll(t, s, 2)
@@ -132,7 +132,7 @@ func TestAWorkerWhoseLockIsCutIsNotDead(t *testing.T) {
 func TestSittingDownIsNotDying(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		if s.d != &postgresDialect {
-			t.Skip("one sender")
+			t.Skip("does not apply: SQLite has one sender")
 		}
 		done := make(chan struct{})
 		stop := make(chan struct{})

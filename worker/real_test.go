@@ -259,7 +259,7 @@ const childSlots = 16
 func TestChildWorker(t *testing.T) {
 	data := os.Getenv(childData)
 	if data == "" {
-		t.Skip("runs as the child of TestKilledProcesses only")
+		t.Skip("does not apply: runs as the child of TestKilledProcesses only")
 	}
 	s := testkit.Open(t, store.Options{Data: data, Database: os.Getenv(childDatabase), Now: time.Now})
 	r := newRig(t, s, map[string]Lane{"birds": {Channel: wire{os.Getenv(childLoft)}, Concurrency: childSlots}}, func(o *Options) { o.Data = data })

@@ -120,7 +120,7 @@ func mutants() map[string]func(context.Context, channels.Channel, channels.Messa
 func TestMutant(t *testing.T) {
 	send, ok := mutants()[os.Getenv("CHANNELTEST_MUTANT")]
 	if !ok {
-		t.Skip("run by TestExaminationFindsMistakes")
+		t.Skip("does not apply: run by TestExaminationFindsMistakes")
 	}
 	channeltest.Run(t, func(t *testing.T) channeltest.Harness {
 		h := smsHarness(t)
@@ -137,7 +137,7 @@ func TestMutant(t *testing.T) {
 // nothing.
 func TestExaminationFindsMistakes(t *testing.T) {
 	if os.Getenv("CHANNELTEST_MUTANT") != "" {
-		t.Skip("not inside a mutant")
+		t.Skip("does not apply: not inside a mutant")
 	}
 	for name := range mutants() {
 		t.Run(name, func(t *testing.T) {
