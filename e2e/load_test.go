@@ -33,7 +33,7 @@ import (
 // has to be installed for them, and Postfix (and root) for those to Postfix.
 //
 // The runs are subtests, so one may be chosen:
-// -run 'TestLoad/sqlite/postfix', 'TestLoad/postgres/flush' …
+// -run 'TestLoad/sqlite/^postfix$', 'TestLoad/postgres/flush' …
 
 // load is one run.
 type load struct {
