@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"maps"
 	"os"
@@ -31,9 +32,7 @@ func each(t *testing.T, test func(t *testing.T, s *Store)) {
 func opened(t *testing.T, o Options) *Store {
 	t.Helper()
 	o.Now = func() time.Time { return start }
-	if _, err := Migrate(t.Context(), o); err != nil {
-		t.Fatal(err)
-	}
+	migrated(t, o)
 	s, err := Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -44,6 +43,32 @@ func opened(t *testing.T, o Options) *Store {
 		}
 	})
 	return s
+}
+
+// migrated brings the database up to date. On PostgreSQL a migration waits for
+// another one of the whole server by looking again after seconds; a lock of
+// the tests before it, the one of internal/testkit, makes them wait for one
+// another and not for the clock.
+func migrated(t *testing.T, o Options) {
+	t.Helper()
+	if o.Database != "" {
+		db, err := sql.Open("pgx", o.Database)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = db.Close() }() // and with its connection goes the lock
+		conn, err := db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		if _, err := conn.ExecContext(t.Context(), "SELECT pg_advisory_lock(727070)"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Migrate(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // ownSchema makes a schema of the test's own and returns the address with it.

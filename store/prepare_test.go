@@ -80,9 +80,7 @@ func engines(t *testing.T) map[string]Options {
 	q.Set("search_path", name)
 	u.RawQuery = q.Encode()
 	o := Options{Database: u.String(), Data: t.TempDir(), Now: time.Now}
-	if _, err := Migrate(t.Context(), o); err != nil {
-		t.Fatal(err)
-	}
+	migrated(t, o)
 	out["postgres"] = o
 	return out
 }
