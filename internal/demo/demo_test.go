@@ -74,6 +74,9 @@ func TestDemo(t *testing.T) {
 // were refused for ever are not written to again.
 func TestASecondDemoOnTheSameData(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("does not apply: one demo is enough with -short")
+	}
 	data := filepath.Join(t.TempDir(), "data")
 	first, d := show(t, Options{Contacts: 60, Data: data})
 	if err := d.Close(); err != nil {

@@ -242,7 +242,10 @@ home,home@example.com,
 // examineSchedulers: two schedulers look at the same minute, many times; each
 // occurrence becomes one run.
 func examineSchedulers(t *testing.T, d *Desk) {
-	const times = 200
+	times := 200
+	if testing.Short() {
+		times = 40
+	}
 	d.put(t, "minutely", `schedule: {cron: "* * * * *"}`)
 	d.start(t, "minutely")
 	ahead := &atomic.Int64{}
