@@ -45,6 +45,7 @@ type Message struct {
 	Key         string            // delivery ID: the same on every attempt
 	To          string            // canonical spelling of the driver's Address kind
 	Content     map[string]string // rendered parts by name
+	Fixed       map[string][]Span // what of Content is the same in all messages of the letter, in order; may be nil
 	Class       Class             // decides which headers a letter carries
 	List        string            // stable name of the topic, for List-Id and its like
 	Unsubscribe string            // one-click link (RFC 8058); empty: none

@@ -45,12 +45,24 @@ func (v Verdict) String() string {
 	return "temporary"
 }
 
+// Scope is how much of a channel a throttle is about.
+type Scope uint8
+
+// A provider slows down a whole channel, one of its servers, or whatever goes
+// to one receiving domain (Address.Domain of the driver).
+const (
+	WholeChannel Scope = iota
+	OneServer
+	OneDomain
+)
+
 // Failure is a failed attempt, judged by the adapter that knows the provider.
 type Failure struct {
 	Verdict Verdict
 	Reason  string        // word of the closed list in outbox, e.g. "unknown_user"; empty: the verdict's own
 	Strike  bool          // a refusal that suppresses the address if it happens again within a week
 	After   time.Duration // earliest next try, when the provider said so
+	Scope   Scope         // what a Throttled one is about: how much has to slow down
 	Code    string        // provider's code, e.g. "550 5.1.1" or "invalid_auth"
 	Server  string        // which server of the channel said so
 	Err     error         // what happened, in words; never with a secret in it
