@@ -9,7 +9,7 @@ GO       ?= go
 TIMEOUT  ?= 10m
 FUZZTIME ?= 20s
 # How many benchmarks of the saved runs are compared: two files of `make bench`.
-OLD      ?= $(firstword $(wildcard bench/testdata/*.txt))
+OLD      ?= $(firstword $(wildcard testdata/bench/*.txt))
 NEW      ?= .cache/bench.txt
 
 .PHONY: help build test lint bench bench-compare demo cover fuzz generate tidy
@@ -29,9 +29,11 @@ lint: ## formatting, vet and the linters
 	$(GO) vet ./...
 	@golangci=$$(.ci/tools golangci-lint); "$$golangci" run ./...
 
-bench: ## every benchmark, five times, into .cache/bench.txt
+bench: ## every benchmark and rapport bench, five times, into .cache/bench.txt
 	@mkdir -p .cache
 	$(GO) test -run '^$$' -bench . -benchmem -count 5 -timeout 60m ./... | tee .cache/bench.txt
+	$(GO) build -o .cache/rapport ./cmd/rapport
+	.cache/rapport bench --count 5 --benchstat --quiet | tee -a .cache/bench.txt
 
 bench-compare: ## compare OLD=file (the committed run by default) with NEW=file (the last make bench)
 	@[ -n "$(OLD)" ] && [ -f "$(OLD)" ] || { echo "no saved run: give OLD=file, written by make bench"; exit 2; }
