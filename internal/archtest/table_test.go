@@ -48,10 +48,11 @@ var rooms = map[string]room{
 	"channels/slack":   {floor: 4},
 	"channels/webhook": {floor: 4},
 
-	"internal/fake/journal": {floor: 4},
-	"internal/fake/smtpd":   {floor: 4, may: []string{"internal/fake/journal"}},
-	"internal/fake/slack":   {floor: 4, may: []string{"internal/fake/journal"}},
-	"internal/fake/webhook": {floor: 4, may: []string{"internal/fake/journal"}},
+	"internal/fake/journal":  {floor: 4},
+	"internal/fake/receiver": {floor: 4, may: []string{"internal/fake/journal"}},
+	"internal/fake/smtpd":    {floor: 4, may: []string{"internal/fake/journal", "internal/fake/receiver"}},
+	"internal/fake/slack":    {floor: 4, may: []string{"internal/fake/journal", "internal/fake/receiver"}},
+	"internal/fake/webhook":  {floor: 4, may: []string{"internal/fake/journal", "internal/fake/receiver"}},
 
 	// 5: who knows everybody, and the examinations.
 	"channels/all":         {floor: 5},

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"rapport/internal/fake/journal"
+	"rapport/internal/fake/receiver"
 )
 
 // Limits of chat.postMessage.
@@ -69,7 +70,7 @@ func (s *Server) whose(id string) string {
 
 // call answers one method of the Web API.
 func (s *Server) call(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
+	body, err := io.ReadAll(io.LimitReader(r.Body, receiver.MaxBody))
 	if err != nil {
 		return // the caller went away
 	}
@@ -85,16 +86,16 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request) {
 	form.Del("token")
 	visit := Visit{Method: r.PathValue("method"), To: s.recipient(form), Key: keyOf(form)}
 	action := s.decide(visit)
-	if !s.pause(r, action.Delay) {
+	if !s.Pause(r, action.Delay) {
 		return
 	}
 	c := &call{form: form, visit: visit, request: r, token: token}
 	answer := failed(action.Error)
-	if action.takes() {
+	if action.Takes() {
 		answer = s.perform(c)
 	}
-	s.record(c, action, answer)
-	s.answer(w, r, action, answer)
+	s.enter(c, action, answer)
+	s.Finish(w, r, action, http.StatusOK, func(w http.ResponseWriter) { reply(w, answer) })
 }
 
 // call is one call of a method.
@@ -132,18 +133,14 @@ func keyOf(form url.Values) string {
 }
 
 func (s *Server) decide(v Visit) Action {
-	f := s.script.Load()
-	if f == nil {
-		return Action{}
-	}
 	name := v.Key
 	if v.Method != "chat.postMessage" {
 		name = v.Method + " " + v.To
 	}
-	s.mu.Lock()
-	v.Attempt = s.tries.next(name)
-	s.mu.Unlock()
-	return (*f)(v)
+	return s.Decide(name, func(n int) Visit {
+		v.Attempt = n
+		return v
+	})
 }
 
 // perform does what Slack does.
@@ -151,7 +148,7 @@ func (s *Server) perform(c *call) object {
 	switch {
 	case c.token == "":
 		return failed("not_authed")
-	case s.opts.Token != "" && c.token != s.opts.Token:
+	case s.token != "" && c.token != s.token:
 		return failed("invalid_auth")
 	}
 	switch c.visit.Method {
@@ -197,81 +194,36 @@ func (s *Server) post(c *call) object {
 	case len(list) > maxBlocks, slices.ContainsFunc(list, func(b object) bool { return b["type"] == nil }):
 		return failed("invalid_blocks")
 	}
-	now := s.opts.Now()
+	now := s.Now()
 	s.mu.Lock()
 	s.last = max(s.last+1, now.UnixMicro())
 	ts := fmt.Sprintf("%d.%06d", s.last/1e6, s.last%1e6)
 	s.mu.Unlock()
-	m := Message{
-		Time: now, Key: c.visit.Key, To: s.whose(c.form.Get("channel")), Channel: c.form.Get("channel"), TS: ts,
-		Sender: c.form.Get("username"), Icon: c.form.Get("icon_emoji"), Text: text,
-		Raw: headerText(c.request.Header) + "\n" + c.form.Encode(),
+	m := &Message{
+		Kept:    receiver.Kept{Time: now, Key: c.visit.Key, To: s.whose(c.form.Get("channel"))},
+		Channel: c.form.Get("channel"), TS: ts, Sender: c.form.Get("username"), Icon: c.form.Get("icon_emoji"), Text: text,
+		Raw: receiver.HeaderText(c.request.Header) + "\n" + c.form.Encode(),
 	}
 	if blocks != "" {
 		m.Blocks = json.RawMessage(blocks)
 	}
-	s.box.add(m)
+	s.Add(m)
 	return object{"ok": true, "channel": m.Channel, "ts": ts, "message": object{"type": "message", "bot_id": "B0APP", "text": text, "ts": ts}}
 }
 
-// record writes posts into the journal, before the answer.
-func (s *Server) record(c *call, a Action, answer object) {
+// enter writes posts into the journal, before the answer.
+func (s *Server) enter(c *call, a Action, answer object) {
 	if c.visit.Method != "chat.postMessage" {
 		return
 	}
 	e := journal.Entry{
-		Session: s.session.Add(1), Peer: c.request.RemoteAddr, From: c.form.Get("username"), To: c.visit.To, Key: c.visit.Key,
-		Size: int64(len(c.form.Get("text"))), Digest: digest([]byte(c.form.Get("text") + c.form.Get("blocks"))), Code: http.StatusOK,
+		Session: s.Session(), Peer: c.request.RemoteAddr, From: c.form.Get("username"), To: c.visit.To, Key: c.visit.Key,
+		Size: int64(len(c.form.Get("text"))), Digest: receiver.Digest([]byte(c.form.Get("text") + c.form.Get("blocks"))),
 	}
-	posted := answer["ok"] == true
-	switch {
-	case a.Stall, a.Drop:
-		e.Outcome, e.Code = journal.Dropped, 0
-	case posted && a.LoseReply:
-		e.Outcome, e.Code = journal.ReplyLost, 0
-	case posted:
-		e.Outcome = journal.Accepted
-	default:
-		e.Outcome, e.Code = journal.Refused, a.status()
+	if e.Outcome, e.Code = a.Outcome(answer["ok"] == true, http.StatusOK); e.Outcome == journal.Refused {
 		e.Meta = map[string]string{"error": fmt.Sprint(answer["error"])}
 	}
-	s.opts.Journal.Add(e)
-}
-
-func (a Action) status() int {
-	switch {
-	case a.Status != 0:
-		return a.Status
-	case a.RetryAfter != "":
-		return http.StatusTooManyRequests
-	}
-	return http.StatusOK
-}
-
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, a Action, answer object) {
-	for name, value := range map[string]string{"Retry-After": a.RetryAfter, "Location": a.Location} {
-		if value != "" {
-			w.Header().Set(name, value)
-		}
-	}
-	switch {
-	case a.Stall:
-		select {
-		case <-r.Context().Done():
-		case <-s.done:
-		}
-	case a.LoseReply, a.Drop:
-		reset(w)
-	case a.Endless:
-		w.WriteHeader(a.status())
-		s.babble(w, r)
-	case a.Raw != "":
-		_, _ = io.WriteString(w, a.Raw) // the caller went away
-	case a.status() != http.StatusOK:
-		http.Error(w, http.StatusText(a.status()), a.status())
-	default:
-		reply(w, answer)
-	}
+	s.Journal().Add(e)
 }
 
 func reply(w http.ResponseWriter, answer object) {

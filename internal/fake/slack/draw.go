@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"rapport/internal/fake/receiver"
 )
 
 // part is a piece of a message as the page draws it.
@@ -16,7 +18,7 @@ type part struct {
 }
 
 // draw turns a message into what a person would roughly see in Slack.
-func draw(m Message) []part {
+func draw(m *Message) []part {
 	var blocks []struct {
 		Type    string `json:"type"`
 		Text    words  `json:"text"`
@@ -54,7 +56,7 @@ func draw(m Message) []part {
 				p.Kind = "buttons"
 			}
 		default:
-			p.Kind, p.Text = "other", plain(indent(raw[i]))
+			p.Kind, p.Text = "other", plain(receiver.Indent(raw[i]))
 		}
 		out = append(out, p)
 	}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/jhillyerd/enmime/v2"
 	"github.com/jhillyerd/enmime/v2/mediatype"
+
+	"rapport/internal/fake/receiver"
 )
 
 // framePolicy is the second wall around a mail's HTML beside the frame's sandbox
@@ -156,7 +158,7 @@ func (c *catcher) mailPage(w http.ResponseWriter, r *http.Request) {
 	case "source":
 		v.Text, v.Cut = shown(string(m.Source))
 	}
-	render(w, c.mail, v)
+	receiver.Render(w, c.mail, v)
 }
 
 // shown bounds what a page shows of a text.

@@ -1,7 +1,6 @@
 package smtpd
 
 import (
-	"bytes"
 	"embed"
 	"encoding/json"
 	"html/template"
@@ -11,9 +10,10 @@ import (
 	"time"
 
 	"rapport/internal/fake/journal"
+	"rapport/internal/fake/receiver"
 )
 
-//go:embed pages/*.html pages/style.css
+//go:embed pages/*.html
 var pageFiles embed.FS
 
 const (
@@ -53,18 +53,14 @@ func (s *Server) Pages() http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", c.listPage)
-	mux.HandleFunc("GET /style.css", c.style)
+	mux.HandleFunc("GET /style.css", receiver.Style)
 	mux.HandleFunc("GET /api/messages", c.api)
 	mux.HandleFunc("GET /m/{id}", c.mailPage)
 	mux.HandleFunc("GET /m/{id}/html", c.htmlView)
 	mux.HandleFunc("GET /m/{id}/part/{n}", c.part)
 	mux.HandleFunc("GET /m/{id}/source", c.source)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", pagePolicy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-store")
+		receiver.Guard(w, pagePolicy)
 		mux.ServeHTTP(w, r)
 	})
 }
@@ -95,7 +91,7 @@ func (c *catcher) listPage(w http.ResponseWriter, r *http.Request) {
 	if more {
 		v.Older = v.Mails[len(v.Mails)-1].ID
 	}
-	render(w, c.list, v)
+	receiver.Render(w, c.list, v)
 }
 
 // listArguments reads q and before, or answers 400.
@@ -113,20 +109,6 @@ func listArguments(w http.ResponseWriter, r *http.Request) (query string, before
 		}
 	}
 	return query, before, true
-}
-
-func render(w http.ResponseWriter, t *template.Template, view any) {
-	var b bytes.Buffer
-	if err := t.Execute(&b, view); err != nil {
-		http.Error(w, "The page could not be made.", http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(b.Bytes()) // the reader may have gone
-}
-
-func (c *catcher) style(w http.ResponseWriter, r *http.Request) {
-	http.ServeFileFS(w, r, pageFiles, "pages/style.css")
 }
 
 // APIMessage is one mail in the answer of GET /api/messages.

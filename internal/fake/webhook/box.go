@@ -2,71 +2,25 @@ package webhook
 
 import (
 	"encoding/json"
-	"slices"
-	"sync"
-	"time"
+
+	"rapport/internal/fake/receiver"
 )
 
 // Message is one message the receiver took.
 type Message struct {
-	Number  int             `json:"number"`
-	Time    time.Time       `json:"time"`
-	Key     string          `json:"key"`
-	To      string          `json:"to"`
+	receiver.Kept
+
 	Topic   string          `json:"topic,omitempty"`
 	Payload json.RawMessage `json:"payload"`
 	Body    string          `json:"-"`
 	Headers string          `json:"-"` // as they came, one a line
 }
 
-// maxKept bounds the octets of kept messages.
-const maxKept = 32 << 20
+// Title is the payload.
+func (m *Message) Title() string { return readable(m.Payload) }
 
-// box keeps the latest messages.
-type box struct {
-	mu    sync.Mutex
-	keep  int
-	next  int
-	size  int
-	items []Message
-}
+// Side is the topic.
+func (m *Message) Side() string { return m.Topic }
 
-func (b *box) add(m Message) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.next++
-	m.Number = b.next
-	b.items = append(b.items, m)
-	b.size += m.size()
-	drop := 0
-	for len(b.items)-drop > b.keep || b.size > maxKept && len(b.items)-drop > 1 {
-		b.size -= b.items[drop].size()
-		drop++
-	}
-	b.items = slices.Delete(b.items, 0, drop)
-}
-
-func (m Message) size() int { return len(m.Body) + len(m.Payload) + len(m.Headers) }
-
-// list returns the kept messages, newest first, for one recipient or for all.
-func (b *box) list(to string) []Message {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	out := []Message{}
-	for _, m := range slices.Backward(b.items) {
-		if to == "" || m.To == to {
-			out = append(out, m)
-		}
-	}
-	return out
-}
-
-func (b *box) get(number int) (Message, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	i := slices.IndexFunc(b.items, func(m Message) bool { return m.Number == number })
-	if i < 0 {
-		return Message{}, false
-	}
-	return b.items[i], true
-}
+// Octets is how much memory the texts take.
+func (m *Message) Octets() int { return len(m.Body) + len(m.Payload) + len(m.Headers) }

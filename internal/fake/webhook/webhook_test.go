@@ -138,6 +138,10 @@ func TestMoodsDependOnTheAttempt(t *testing.T) {
 			return webhook.Action{Drop: true}
 		case v.To == "lost" && v.Attempt == 1:
 			return webhook.Action{LoseReply: true}
+		case v.To == "slow":
+			return webhook.Action{Status: 503, Drip: time.Millisecond}
+		case v.To == "odd":
+			return webhook.Action{Error: "no such room"}
 		case v.Attempt < 3 && v.To == "later":
 			return webhook.Action{Status: 503, RetryAfter: "1", Delay: time.Millisecond}
 		}
@@ -147,7 +151,7 @@ func TestMoodsDependOnTheAttempt(t *testing.T) {
 		to    string
 		want  []int // 0: no answer
 		taken int
-	}{{"later", []int{503, 503, 204}, 1}, {"never", []int{0, 0}, 0}, {"lost", []int{0, 204}, 2}, {"anna", []int{204}, 1}} {
+	}{{"later", []int{503, 503, 204}, 1}, {"never", []int{0, 0}, 0}, {"lost", []int{0, 204}, 2}, {"slow", []int{503}, 0}, {"odd", []int{400}, 0}, {"anna", []int{204}, 1}} {
 		for i, want := range c.want {
 			status, err := post(t, s, "key of "+c.to, letter(c.to, "1"))
 			if status != want || (err != nil) != (want == 0) {
