@@ -3,6 +3,7 @@ package email
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -37,33 +38,46 @@ func BenchmarkCompose(b *testing.B) {
 	b.SetBytes(int64(len(buf)))
 }
 
+// BenchmarkSend is whole Sends against a server in this process that only
+// counts, so its work is part of the figures.
 func BenchmarkSend(b *testing.B) {
 	count, err := journal.New(journal.Options{CountOnly: true})
 	if err != nil {
 		b.Fatal(err)
 	}
-	for name, support := range map[string]smtpd.Support{"pipelining": smtpd.Works, "step by step": smtpd.Absent} {
-		b.Run(name, func(b *testing.B) {
-			srv := start(b, smtpd.Options{Keep: smtpd.KeepNothing, Journal: count, Pipelining: support})
-			s := settings(srv)
-			s.Servers[0].Connections = 10
-			ch := openChannel(b, s)
-			content := newsletter("").Content
-			var n atomic.Int64
-			b.SetParallelism(5) // with two processors: ten senders
-			b.ReportAllocs()
-			b.ResetTimer()
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					m := letterTo("anna@example.org", fmt.Sprintf("d1-%x", n.Add(1)))
-					m.Return, m.Content = m.Key+"-0123456789abcdef", content
-					if _, err := ch.Send(b.Context(), m); err != nil {
-						b.Error(err)
-						return
-					}
+	content := newsletter("").Content
+	for _, connections := range []int{1, 4, 10} {
+		for _, way := range []struct {
+			name    string
+			support smtpd.Support
+			senders int
+		}{{"pipelined", smtpd.Works, 3}, {"in step", smtpd.Works, 1}, {"plain", smtpd.Absent, 1}} {
+			b.Run(fmt.Sprintf("%s/%d", way.name, connections), func(b *testing.B) {
+				srv := start(b, smtpd.Options{Keep: smtpd.KeepNothing, Journal: count, Pipelining: way.support})
+				s := settings(srv)
+				s.Servers[0].Connections, s.PerConnection = connections, 1<<30
+				ch := openChannel(b, s)
+				b.ReportAllocs()
+				var n atomic.Int64
+				var wg sync.WaitGroup
+				before := used()
+				b.ResetTimer()
+				for range way.senders * connections {
+					wg.Go(func() {
+						for i := n.Add(1); i <= int64(b.N); i = n.Add(1) {
+							m := letterTo("anna@example.org", fmt.Sprintf("d1-%x", i))
+							m.Return, m.Content = m.Key+"-0123456789abcdef", content
+							if _, err := ch.Send(b.Context(), m); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
 				}
+				wg.Wait()
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "letters/s")
+				b.ReportMetric(float64((used()-before).Microseconds())/float64(b.N), "cpu-us/letter")
 			})
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "letters/s")
-		})
+		}
 	}
 }

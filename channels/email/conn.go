@@ -3,52 +3,63 @@ package email
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/textproto"
-	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wneessen/go-mail/smtp"
-
-	"rapport/internal/failpoint"
 )
 
 // conn is one conversation with a server: dialled, encrypted, authenticated
-// and ready for an envelope. It belongs to one Send at a time.
+// and ready for an envelope. It carries one letter at a time, or two where the
+// server knows PIPELINING: see ride.
 type conn struct {
 	raw    net.Conn // the TCP connection, for ending it from outside
 	client *smtp.Client
-	r      *bufio.Reader
-	w      *bufio.Writer
 
 	pipelining, utf8, dsn, sizes bool
 	maxSize                      int64 // octets; 0: not said
 
-	letters int       // offered so far
-	used    bool      // it was kept after an earlier letter
-	reset   bool      // RSET is due before the next envelope
-	doubt   bool      // something was not as the protocol wants it: close, do not keep
+	// Of the letter whose turn it is.
+	r     *bufio.Reader
+	words []byte // of the answer that is being read
+	reset bool   // RSET is due before the next envelope
+	out   []byte // room for what is written
+
+	doubt atomic.Bool // something was not as the protocol wants it: close, do not keep
+
+	// Guarded by the pool's mutex.
+	taken   int       // letters that hold a place
+	letters int       // letters it was given so far
+	room    bool      // the letter in front is out, and another may come behind it
 	idle    time.Time // since when nothing happened
 
 	mu      sync.Mutex
+	w       *bufio.Writer // of whoever set writing, or of the front
+	front   *ride         // the answers that come next are its
+	next    *ride         // comes behind it
+	sent    bool          // the letter of the front is written
+	writing bool          // somebody writes, with the mutex not held
 	aborted bool
 }
 
 // arm gives the next step of the conversation its time, unless the caller has
 // given up, in which case the step fails at once. Deadlines are real time,
 // whatever clock the house runs on.
-func (c *conn) arm(d time.Duration) {
+func (c *conn) arm(d time.Duration) { c.until(c.raw.SetDeadline, d) }
+
+func (c *conn) until(set func(time.Time) error, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.aborted {
 		d = -time.Second
 	}
-	_ = c.raw.SetDeadline(time.Now().Add(d)) // a failure shows in the step itself
+	_ = set(time.Now().Add(d)) // a failure shows in the step itself
 }
 
 // abort makes the step in hand and every later one fail.
@@ -62,7 +73,7 @@ func (c *conn) abort() {
 // close ends the conversation without a word; with TLS only a healthy one
 // gets the closing alert, which an unwilling peer could hold up.
 func (c *conn) close() {
-	if !c.doubt && c.client != nil {
+	if !c.doubt.Load() && c.client != nil {
 		_ = c.client.Close()
 	}
 	_ = c.raw.Close()
@@ -72,10 +83,10 @@ func (c *conn) close() {
 // is left without.
 func (c *conn) quit() {
 	c.arm(time.Second)
-	if !c.doubt {
+	if !c.doubt.Load() {
 		_, _ = c.w.WriteString("QUIT\r\n")
 		if c.w.Flush() == nil {
-			_, _ = c.read()
+			_, _ = c.read(false)
 		}
 	}
 	c.close()
@@ -89,9 +100,10 @@ const (
 var errProtocol = errors.New("the server does not speak SMTP as it should")
 
 // read reads one reply (RFC 5321 section 4.2), bounded in lines and length.
-func (c *conn) read() (reply, error) {
+// The words of an answer that says yes are kept when they are wanted.
+func (c *conn) read(wanted bool) (reply, error) {
 	var out reply
-	var text []byte
+	c.words = c.words[:0]
 	for range maxReplyLines {
 		line, err := c.r.ReadSlice('\n')
 		if err != nil {
@@ -101,25 +113,46 @@ func (c *conn) read() (reply, error) {
 		if len(line) < 3 || len(line) > 3 && line[3] != ' ' && line[3] != '-' {
 			return reply{}, errProtocol
 		}
-		code, err := strconv.Atoi(string(line[:3]))
-		if err != nil || code < 200 || code > 599 || out.code != 0 && code != out.code {
+		code := codeOf(line)
+		if code < 200 || code > 599 || out.code != 0 && code != out.code {
 			return reply{}, errProtocol
 		}
 		out.code = code
-		rest := line[min(4, len(line)):]
-		if room := maxReplyText - len(text); room > 0 {
-			if len(text) > 0 {
-				text = append(text, ' ')
-			}
-			said := trimEnhanced(&out, rest)
-			text = append(text, said[:min(room, len(said))]...)
+		if wanted || code >= 400 {
+			c.listen(&out, line[min(4, len(line)):])
 		}
 		if len(line) == 3 || line[3] == ' ' {
-			out.text = string(text)
+			out.text = string(c.words)
 			return out, nil
 		}
 	}
 	return reply{}, errProtocol
+}
+
+// codeOf is the number of three digits that a line begins with; 0 if there is
+// none.
+func codeOf(line []byte) int {
+	n := 0
+	for _, b := range line[:3] {
+		if b < '0' || b > '9' {
+			return 0
+		}
+		n = 10*n + int(b-'0')
+	}
+	return n
+}
+
+// listen adds the words of a line to those of the answer.
+func (c *conn) listen(r *reply, line []byte) {
+	room := maxReplyText - len(c.words)
+	if room <= 0 {
+		return
+	}
+	if len(c.words) > 0 {
+		c.words = append(c.words, ' ')
+	}
+	said := trimEnhanced(r, line)
+	c.words = append(c.words, said[:min(room, len(said))]...)
 }
 
 // trimEnhanced takes the enhanced code off a line of text and remembers it.
@@ -133,7 +166,9 @@ func trimEnhanced(r *reply, line []byte) []byte {
 			return line
 		}
 	}
-	r.enhanced = string(word)
+	if r.code >= 400 { // nobody asks for that of a yes
+		r.enhanced = string(word)
+	}
 	return rest
 }
 
@@ -150,202 +185,4 @@ func replyOf(err error) reply {
 	}
 	r.text = strings.Join(text, " ")
 	return r
-}
-
-// ended is how an exchange ended otherwise than well.
-type ended struct {
-	at    phase
-	reply reply // the server's answer; zero when there was none
-	err   error // what went wrong on our side of the answer
-}
-
-// exchange carries one letter. It returns the server's answer to the letter,
-// or how the exchange ended. The octets of the letter follow only a 354.
-func (c *conn) exchange(ctx context.Context, l letter, step, dot time.Duration) (reply, *ended) {
-	stop := context.AfterFunc(ctx, c.abort)
-	defer func() {
-		if !stop() {
-			c.doubt = true
-		}
-	}()
-	if end := c.envelope(l, step); end != nil {
-		return reply{}, end
-	}
-	failpoint.At("after_rcpt")
-	return c.offer(l, step, dot)
-}
-
-// envelope sends MAIL, RCPT and DATA, in one write where the server allows it
-// (RFC 2920), and reads their answers.
-func (c *conn) envelope(l letter, step time.Duration) *ended {
-	if end := c.inStep(atMail); end != nil {
-		return end
-	}
-	steps := make([]string, 0, 4)
-	phases := make([]phase, 0, 4)
-	if c.reset {
-		steps, phases = append(steps, "RSET\r\n"), append(phases, atMail)
-	}
-	steps = append(steps, c.mailFrom(l), c.rcptTo(l), "DATA\r\n")
-	phases = append(phases, atMail, atRcpt, atData)
-	if !c.pipelining {
-		for i := range steps {
-			if end := c.group(steps[i:i+1], phases[i:i+1], step); end != nil {
-				return end
-			}
-		}
-		return nil
-	}
-	return c.group(steps, phases, step)
-}
-
-// inStep makes sure that no answer is waiting that nobody asked for: it would
-// be taken for the answer to what comes next, in the worst case to the letter.
-func (c *conn) inStep(at phase) *ended {
-	if c.r.Buffered() == 0 {
-		return nil
-	}
-	c.doubt = true
-	return &ended{at: at, err: errProtocol}
-}
-
-// group writes commands together and reads all their answers. The first
-// refusal is the one that counts.
-func (c *conn) group(steps []string, phases []phase, step time.Duration) *ended {
-	c.arm(step)
-	for _, s := range steps {
-		_, _ = c.w.WriteString(s) // Flush tells
-	}
-	if err := c.w.Flush(); err != nil {
-		c.doubt = true
-		return &ended{at: phases[0], err: fmt.Errorf("write the envelope: %w", err)}
-	}
-	var first *ended
-	for i, at := range phases {
-		r, err := c.read()
-		if err != nil {
-			c.doubt = true
-			if first == nil {
-				first = &ended{at: at, err: err}
-			}
-			return first
-		}
-		want := r.ok()
-		if at == atData {
-			want = r.code == 354
-		}
-		if want && first != nil && at == atData {
-			c.doubt = true // it would now read a letter that has no recipient
-		}
-		if !want {
-			c.doubt = c.doubt || r.code < 400 || r.code == 421
-			if first == nil {
-				first = &ended{at: at, reply: r}
-			}
-		}
-		if want && steps[i] == "RSET\r\n" {
-			c.reset = false
-		}
-	}
-	if first != nil {
-		c.reset = true
-	}
-	return first
-}
-
-func (c *conn) mailFrom(l letter) string {
-	cmd := "MAIL FROM:<" + l.from + ">"
-	if c.sizes {
-		cmd += " SIZE=" + strconv.Itoa(len(l.body))
-	}
-	if l.utf8 {
-		cmd += " BODY=8BITMIME SMTPUTF8"
-	}
-	if c.dsn {
-		cmd += " RET=HDRS ENVID=" + xtext(l.key)
-	}
-	return cmd + "\r\n"
-}
-
-func (c *conn) rcptTo(l letter) string {
-	cmd := "RCPT TO:<" + l.to + ">"
-	if c.dsn {
-		cmd += " NOTIFY=FAILURE,DELAY"
-		if !l.utf8 {
-			cmd += " ORCPT=rfc822;" + xtext(l.to)
-		}
-	}
-	return cmd + "\r\n"
-}
-
-// xtext is the encoding of RFC 3461 section 4.
-func xtext(s string) string {
-	out := make([]byte, 0, len(s))
-	for i := range len(s) {
-		if b := s[i]; b > ' ' && b <= '~' && b != '+' && b != '=' {
-			out = append(out, b)
-		} else {
-			out = append(out, '+', upperHex[b>>4], upperHex[b&15])
-		}
-	}
-	return string(out)
-}
-
-// slowest is the octets a second that a server must at least read.
-const slowest = 4096
-
-// offer sends the letter with its final dot and waits for the verdict. Until
-// the last octet is written the server cannot have taken the letter; from
-// then on, until it answers, it may have.
-func (c *conn) offer(l letter, step, dot time.Duration) (reply, *ended) {
-	if end := c.inStep(atData); end != nil {
-		return reply{}, end
-	}
-	c.letters++
-	c.arm(step + time.Duration(len(l.body)/slowest)*time.Second)
-	_, err := c.w.Write(append(stuff(l.body), ".\r\n"...)) // one write: the dot follows in the same segment
-	if err == nil {
-		err = c.w.Flush()
-	}
-	if err != nil {
-		c.doubt = true
-		return reply{}, c.early(err)
-	}
-	failpoint.At("after_data_sent")
-	c.arm(dot)
-	r, err := c.read()
-	switch {
-	case err != nil:
-		c.doubt = true
-		return reply{}, &ended{at: atDot, err: err}
-	case r.ok():
-		c.reset = false
-		return r, nil
-	case r.code/100 < 4:
-		c.doubt = true
-	}
-	c.doubt = c.doubt || r.code == 421
-	return reply{}, &ended{at: atDot, reply: r}
-}
-
-// early looks for what a server said before it closed in the middle of a
-// letter: the refusal tells more than the broken connection.
-func (c *conn) early(cause error) *ended {
-	c.arm(time.Second)
-	if r, err := c.read(); err == nil && r.code >= 400 {
-		return &ended{at: atBody, reply: r}
-	}
-	return &ended{at: atBody, err: fmt.Errorf("write the letter: %w", cause)}
-}
-
-// stuff doubles a dot at the beginning of a line (RFC 5321 section 4.5.2).
-// The composer leaves none; what other composers write is made safe here.
-func stuff(body []byte) []byte {
-	if bytes.HasPrefix(body, []byte(".")) {
-		body = append([]byte("."), body...)
-	}
-	if bytes.Contains(body, []byte("\n.")) {
-		body = bytes.ReplaceAll(body, []byte("\n."), []byte("\n.."))
-	}
-	return body
 }

@@ -114,7 +114,7 @@ func TestEnvelopeInOneWrite(t *testing.T) {
 // its answer believed, and its connection is not used again.
 func TestDoubt(t *testing.T) {
 	for name, answers := range map[string]string{
-		"354 although nobody is left":    "250 ok\r\n550 5.1.1 no\r\n354 go on\r\n",
+		"354 although MAIL was refused":  "451 4.3.0 no\r\n250 ok\r\n354 go on\r\n",
 		"an answer too many":             "250 ok\r\n250 ok\r\n354 go on\r\n250 taken\r\n",
 		"an answer too few, then closed": "250 ok\r\n250 ok\r\n",
 		"250 in the place of 354":        "250 ok\r\n250 ok\r\n250 ok\r\n",

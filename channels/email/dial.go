@@ -36,7 +36,7 @@ func (e endpoint) dial(ctx context.Context, helo string, cfg *tls.Config, within
 		end = &ended{at: atHello, err: context.Cause(ctx)}
 	}
 	if end != nil {
-		c.doubt = true
+		c.doubt.Store(true)
 		c.close()
 		return nil, end
 	}

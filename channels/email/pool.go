@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -21,25 +22,50 @@ var (
 	errNoServer = errors.New("no server can be tried now: each has failed several times in a row and rests for a moment")
 )
 
-// server is one server with its kept connections. What changes is guarded by
-// the pool's mutex.
+// server is one server with its connections. What changes is guarded by the
+// pool's mutex.
 type server struct {
 	endpoint
 
 	cfg     *tls.Config
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
-	busy    int
+	busy    int       // connections that carry a letter, or are dialled for one
 	kept    []*conn   // the most recently used last
+	room    []*conn   // where a second letter may ride; the longest waiting first
 	next    time.Time // when the rate allows the next letter
+	slow    atomic.Bool
 }
 
-// seat is the right to hold one conversation with a server. It is given back
+// seat is a letter's place on a connection to a server. It is given back
 // exactly once.
 type seat struct {
 	*server
 
-	done func(error) // tells the breaker how it went
+	conn   *conn       // nil: it is still to be dialled
+	used   bool        // the connection carried another letter before
+	opened bool        // this letter is out, and made room for another behind it
+	done   func(error) // tells the breaker how it went
 }
+
+// The order in which seats are given to those who wait.
+const (
+	departed = iota // has its permission
+	personal        // somebody waits for it
+	general
+)
+
+// waiter is a letter that waits for a seat.
+type waiter struct {
+	rank   int
+	tried  []*server // where it was refused
+	got    chan seat // of one; without a server there is none to be had
+	asked  bool      // it has been in the queue, and take has not answered yet
+	queued bool      // it is in the queue
+}
+
+// alone says that the letter may not wait behind another one: its permission
+// is growing old.
+func (w *waiter) alone() bool { return w.rank == departed }
 
 // pool hands out seats by turns and keeps connections between letters. Its
 // times are real time: they are about sockets, not about what the house calls
@@ -54,7 +80,7 @@ type pool struct {
 	servers []*server
 	turn    int
 	closed  bool
-	changed chan struct{} // closed when a seat becomes free; nil while nobody waits
+	waiting []*waiter // by rank, then by time
 
 	stop   context.CancelFunc
 	reaper sync.WaitGroup
@@ -92,41 +118,94 @@ func (p *pool) start() {
 }
 
 // take waits for a seat at a server that is healthy and not among those tried.
-func (p *pool) take(ctx context.Context, tried []*server) (seat, error) {
-	for {
-		p.mu.Lock()
-		if p.closed {
-			p.mu.Unlock()
-			return seat{}, errClosed
-		}
-		s, wait := p.choose(tried)
-		if s.server != nil || !wait {
-			p.mu.Unlock()
-			if s.server == nil {
-				return seat{}, errNoServer
-			}
-			return s, nil
-		}
-		if p.changed == nil {
-			p.changed = make(chan struct{})
-		}
-		changed := p.changed
-		p.mu.Unlock()
+func (p *pool) take(ctx context.Context, w *waiter) (seat, error) {
+	p.mu.Lock()
+	if !w.asked { // else release has queued it
+		p.queue(w)
+		p.match()
+	}
+	p.mu.Unlock()
+	defer func() { w.asked = false }()
+	var s seat
+	select {
+	case s = <-w.got:
+	default:
 		select {
-		case <-changed:
+		case s = <-w.got:
 		case <-ctx.Done():
-			return seat{}, context.Cause(ctx)
+			if p.leave(w) {
+				return seat{}, context.Cause(ctx)
+			}
+			s = <-w.got
 		}
 	}
+	switch {
+	case s.server != nil:
+		return s, nil
+	case p.isClosed():
+		return seat{}, errClosed
+	}
+	return seat{}, errNoServer
 }
 
-// choose picks the next server in turn that has a free seat. Without one, it
-// says whether waiting makes sense.
-func (p *pool) choose(tried []*server) (s seat, wait bool) {
+func (p *pool) isClosed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
+}
+
+func (p *pool) queue(w *waiter) {
+	w.queued, w.asked = true, true
+	i := len(p.waiting)
+	for i > 0 && p.waiting[i-1].rank > w.rank {
+		i--
+	}
+	p.waiting = slices.Insert(p.waiting, i, w)
+}
+
+// leave gives up waiting; false when the seat has come meanwhile.
+func (p *pool) leave(w *waiter) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !w.queued {
+		return false
+	}
+	w.queued = false
+	p.waiting = slices.DeleteFunc(p.waiting, func(o *waiter) bool { return o == w })
+	return true
+}
+
+// match gives seats to those who wait, for as long as there are any, and tells
+// those who would wait in vain.
+func (p *pool) match() {
+	full := false // there is none for anybody
+	p.waiting = slices.DeleteFunc(p.waiting, func(w *waiter) bool {
+		if full && len(w.tried) == 0 && !p.closed {
+			return false
+		}
+		var s seat
+		wait := false
+		if !p.closed {
+			s, wait = p.choose(w)
+		}
+		if s.server == nil && wait {
+			full = full || len(w.tried) == 0 && !w.alone()
+			return false
+		}
+		w.queued = false
+		w.got <- s
+		return true
+	})
+}
+
+// choose picks the next server in turn that has a free connection, or else one
+// where a letter is out and another may ride behind it. Without either, it says
+// whether waiting makes sense.
+func (p *pool) choose(w *waiter) (s seat, wait bool) {
 	for i := range p.servers {
 		s := p.servers[(p.turn+i)%len(p.servers)]
 		switch {
-		case slices.Contains(tried, s):
+		case slices.Contains(w.tried, s):
 		case s.busy >= s.connections:
 			wait = wait || s.breaker.State() != gobreaker.StateOpen
 		default:
@@ -136,60 +215,132 @@ func (p *pool) choose(tried []*server) (s seat, wait bool) {
 			}
 			p.turn = (p.turn + i + 1) % len(p.servers)
 			s.busy++
-			return seat{server: s, done: done}, false
+			out := seat{server: s, done: done}
+			if n := len(s.kept); n > 0 {
+				out.conn, out.used = s.kept[n-1], true
+				s.kept = s.kept[:n-1]
+				out.conn.taken, out.conn.letters = 1, out.conn.letters+1
+			}
+			return out, false
 		}
+	}
+	if wait && !w.alone() {
+		return p.chooseBehind(w), true
 	}
 	return seat{}, wait
 }
 
-// release gives the seat back, with the connection if it may be kept. One
-// that may not is closed first, so that there are never more than allowed.
-func (p *pool) release(s seat, c *conn, verdict error) {
-	s.done(verdict)
-	if c != nil && !p.keep(s.server, c) {
-		c.quit()
+func (p *pool) chooseBehind(w *waiter) seat {
+	for i := range p.servers {
+		s := p.servers[(p.turn+i)%len(p.servers)]
+		if len(s.room) == 0 || slices.Contains(w.tried, s) {
+			continue
+		}
+		c := s.room[0]
+		done, err := s.breaker.Allow()
+		if err != nil {
+			continue
+		}
+		p.turn = (p.turn + i + 1) % len(p.servers)
+		s.room = slices.Delete(s.room, 0, 1)
+		c.taken, c.letters = c.taken+1, c.letters+1
+		return seat{server: s, conn: c, used: true, done: done}
 	}
-	p.mu.Lock()
-	s.busy--
-	if p.changed != nil {
-		close(p.changed)
-		p.changed = nil
-	}
-	p.mu.Unlock()
+	return seat{}
 }
 
-func (p *pool) keep(s *server, c *conn) bool {
-	if c.doubt || c.letters >= p.perConnection {
+// dial makes the connection of a seat that has none.
+func (p *pool) dial(ctx context.Context, s *seat) *ended {
+	c, end := s.server.dial(ctx, p.helo, s.cfg, p.timeout)
+	if end == nil {
+		c.taken, c.letters = 1, 1
+		s.conn = c
+	}
+	return end
+}
+
+// open makes room for a letter behind the one whose seat it is, which is about
+// to go out. It says whether somebody who waited has taken it.
+func (p *pool) open(s *seat) bool {
+	c := s.conn
+	if !c.pipelining || s.interval > 0 || s.slow.Load() {
 		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
+	if p.closed || c.letters >= p.perConnection {
 		return false
 	}
-	c.used, c.idle = true, time.Now()
+	s.opened = true
+	p.makeRoom(s.server, c)
+	return c.taken > 1
+}
+
+func (p *pool) makeRoom(s *server, c *conn) {
+	c.room = true
+	s.room = append(s.room, c)
+	p.match()
+}
+
+// release gives the seat back; the last one decides whether the connection is
+// kept. One that is not is closed first, so that there are never more than
+// allowed. A letter that again needs a seat is queued before anybody else
+// can have this one.
+func (p *pool) release(s *seat, r *ride, verdict error, again *waiter) {
+	s.done(verdict)
+	c := s.conn
+	p.mu.Lock()
+	if again != nil {
+		p.queue(again)
+	}
+	if c != nil && !p.vacate(s, r) {
+		p.mu.Unlock()
+		return
+	}
+	if c == nil || p.keep(s.server, c) {
+		s.busy--
+		p.match()
+		p.mu.Unlock()
+		return
+	}
+	p.mu.Unlock()
+	c.quit()
+	p.mu.Lock()
+	s.busy--
+	p.match()
+	p.mu.Unlock()
+}
+
+// vacate takes the letter off its connection and gives the turn to the one
+// behind it. It says whether the connection is empty now.
+func (p *pool) vacate(s *seat, r *ride) bool {
+	c := s.conn
+	if s.opened {
+		c.room = false
+		if i := slices.Index(s.room, c); i >= 0 {
+			s.room = slices.Delete(s.room, i, i+1)
+		}
+	}
+	c.taken--
+	c.pass(r)
+	if c.taken > 0 && c.room && !c.doubt.Load() {
+		p.makeRoom(s.server, c) // this one did not go, the other is still out
+	}
+	return c.taken == 0
+}
+
+func (p *pool) keep(s *server, c *conn) bool {
+	if p.closed || c.doubt.Load() || c.letters >= p.perConnection {
+		return false
+	}
+	c.idle = time.Now()
 	s.kept = append(s.kept, c)
 	return true
 }
 
-// connect returns a ready connection: a kept one, or a new one.
-func (p *pool) connect(ctx context.Context, s *server) (*conn, *ended) {
-	p.mu.Lock()
-	if n := len(s.kept); n > 0 {
-		c := s.kept[n-1]
-		s.kept = s.kept[:n-1]
-		p.mu.Unlock()
-		return c, nil
-	}
-	p.mu.Unlock()
-	return s.dial(ctx, p.helo, s.cfg, p.timeout)
-}
-
-// reconnect replaces a kept connection that turned out to be dead. The others
-// kept with it are likely dead too and go.
-func (p *pool) reconnect(ctx context.Context, s *server, dead *conn) (*conn, *ended) {
-	dead.doubt = true
-	dead.close()
+// forget closes the connections kept with one that turned out to be dead: they
+// are likely dead too.
+func (p *pool) forget(s *server) {
 	p.mu.Lock()
 	kept := s.kept
 	s.kept = nil
@@ -197,7 +348,6 @@ func (p *pool) reconnect(ctx context.Context, s *server, dead *conn) (*conn, *en
 	for _, c := range kept {
 		c.close()
 	}
-	return s.dial(ctx, p.helo, s.cfg, p.timeout)
 }
 
 // pace waits until the server's rate allows another letter.
@@ -253,10 +403,7 @@ func (p *pool) close() {
 		all = append(all, s.kept...)
 		s.kept = nil
 	}
-	if p.changed != nil {
-		close(p.changed)
-		p.changed = nil
-	}
+	p.match()
 	p.mu.Unlock()
 	p.stop()
 	quitAll(all)

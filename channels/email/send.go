@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"runtime"
 	"sync"
 	"time"
 
 	"rapport/channels"
+	"rapport/internal/failpoint"
 )
 
 // errNeutral tells the breaker that an attempt says nothing about the server.
@@ -21,8 +23,8 @@ type channel struct {
 	compose    *composer
 	pool       *pool
 	dotTimeout time.Duration
-	permission time.Duration // how long Depart's word holds until the letter itself is offered anew
-	buffers    sync.Pool     // *[]byte, for letters
+	permission time.Duration // how long Depart's word holds until the letter itself is offered
+	attempts   sync.Pool     // *attempt, with their buffers
 }
 
 // permissionHolds: a server may hang for minutes before it fails. Whoever says
@@ -30,33 +32,73 @@ type channel struct {
 // the delivery goes home and asks again.
 const permissionHolds = 10 * time.Second
 
+// slowAnswer is how long the answer to a letter takes at a server where no
+// letter rides behind another: its permission would grow old.
+const slowAnswer = time.Second
+
 // bufferKeep is the largest buffer that is kept for the next letter.
 const bufferKeep = 1 << 20
 
-// Send composes m and hands it to one of the servers.
-func (ch *channel) Send(ctx context.Context, m channels.Message) (channels.Receipt, error) {
-	buf, ok := ch.buffers.Get().(*[]byte)
-	if !ok {
-		buf = new([]byte)
-	}
-	l, err := ch.compose.compose((*buf)[:0], m)
-	if err != nil {
-		return channels.Receipt{}, err
-	}
-	defer func() {
-		if cap(l.body) <= bufferKeep {
-			*buf = l.body
-			ch.buffers.Put(buf)
-		}
-	}()
-	return ch.deliver(ctx, &attempt{message: m, letter: l})
-}
+// again is how often a letter takes another connection because the one it had
+// was dead, or ended with the letter before.
+const again = 3
 
 // attempt is one Send under way.
 type attempt struct {
 	message channels.Message
 	letter  letter
+	ride    ride
+	seat    seat
+	waiter  waiter
 	left    time.Time // when Depart agreed, in real time; zero: not called yet
+	moves   int       // connections that were dead
+}
+
+// Concurrency is how many Sends at once keep all connections busy: behind a
+// letter that is out rides the next, and a third is ready. With a pace, of the
+// whole channel or of a server, each connection carries one letter, so that
+// what has departed does not bunch up.
+func (ch *channel) Concurrency(paced bool) int {
+	n := 0
+	for _, s := range ch.pool.servers {
+		if paced || s.interval > 0 {
+			n += s.connections
+		} else {
+			n += 3 * s.connections
+		}
+	}
+	return n
+}
+
+// Send composes m and hands it to one of the servers.
+func (ch *channel) Send(ctx context.Context, m channels.Message) (channels.Receipt, error) {
+	a, ok := ch.attempts.Get().(*attempt)
+	if !ok {
+		a = &attempt{ride: ride{turn: make(chan struct{}, 1)}, waiter: waiter{got: make(chan seat, 1)}}
+		a.ride.letter = &a.letter
+	}
+	defer ch.recycle(a)
+	var err error
+	if a.letter, err = ch.compose.compose(a.letter.body[:0], m); err != nil {
+		return channels.Receipt{}, err
+	}
+	a.message = m
+	a.waiter.rank = general
+	if m.Class == channels.Transactional {
+		a.waiter.rank = personal
+	}
+	return ch.deliver(ctx, a)
+}
+
+// recycle keeps the buffers for another letter.
+func (ch *channel) recycle(a *attempt) {
+	if cap(a.letter.body) > bufferKeep {
+		return
+	}
+	a.message, a.seat, a.left, a.moves = channels.Message{}, seat{}, time.Time{}, 0
+	a.letter = letter{body: a.letter.body}
+	a.waiter.tried = a.waiter.tried[:0]
+	ch.attempts.Put(a)
 }
 
 // leave asks for permission, once.
@@ -67,7 +109,7 @@ func (a *attempt) leave(ctx context.Context) error {
 	if err := a.message.Leave(ctx); err != nil {
 		return err
 	}
-	a.left = time.Now()
+	a.left, a.waiter.rank = time.Now(), departed
 	return nil
 }
 
@@ -79,17 +121,20 @@ func (ch *channel) mayGoOn(ctx context.Context, a *attempt) bool {
 // deliver tries one server after the other, as long as each has provably not
 // taken the letter.
 func (ch *channel) deliver(ctx context.Context, a *attempt) (channels.Receipt, error) {
-	var tried []*server
 	var worst *channels.Failure
 	for {
-		s, err := ch.pool.take(ctx, tried)
-		if err != nil {
+		var err error
+		if a.seat, err = ch.pool.take(ctx, &a.waiter); err != nil {
 			if worst == nil {
 				worst = noSeat(err)
 			}
 			return channels.Receipt{}, worst
 		}
-		out := ch.via(ctx, s, a)
+		if worst != nil && !ch.mayGoOn(ctx, a) { // it waited long for the seat
+			ch.pool.release(&a.seat, &a.ride, errNeutral, nil)
+			return channels.Receipt{}, worst
+		}
+		out := ch.via(ctx, a)
 		switch {
 		case out.refused != nil:
 			return channels.Receipt{}, out.refused
@@ -99,10 +144,13 @@ func (ch *channel) deliver(ctx context.Context, a *attempt) (channels.Receipt, e
 		if worst == nil || worst.Verdict == channels.Broken || out.failure.Verdict != channels.Broken {
 			worst = out.failure // one server that may recover keeps the channel from being broken
 		}
-		if !out.moveOn || !ch.mayGoOn(ctx, a) {
+		switch {
+		case out.again:
+		case out.moveOn && ch.mayGoOn(ctx, a):
+			a.waiter.tried = append(a.waiter.tried, a.seat.server)
+		default:
 			return channels.Receipt{}, worst
 		}
-		tried = append(tried, s.server)
 	}
 }
 
@@ -124,46 +172,89 @@ type outcome struct {
 	failure *channels.Failure
 	refused error // Depart's own error
 	moveOn  bool  // another server may be tried
+	again   bool  // the connection was dead before it was used; the letter waits for another
 }
 
 // via carries the letter to one server and gives the seat back.
-func (ch *channel) via(ctx context.Context, s seat, a *attempt) outcome {
+func (ch *channel) via(ctx context.Context, a *attempt) outcome {
+	s := &a.seat
 	if err := ch.pool.pace(ctx, s.server); err != nil {
-		ch.pool.release(s, nil, errNeutral)
+		ch.pool.release(s, &a.ride, errNeutral, nil)
 		return outcome{failure: noSeat(err)}
 	}
-	c, end := ch.pool.connect(ctx, s.server)
-	var answer reply
-	for end == nil {
-		if f := c.fits(a.letter, s.addr); f != nil {
-			ch.pool.release(s, c, nil)
-			return outcome{failure: f}
+	if s.conn == nil {
+		if end := ch.pool.dial(ctx, s); end != nil {
+			return ch.failed(ctx, a, end)
 		}
-		if err := a.leave(ctx); err != nil {
-			ch.pool.release(s, c, errNeutral)
-			return outcome{refused: err}
-		}
-		answer, end = c.exchange(ctx, a.letter, ch.pool.timeout, ch.dotTimeout)
-		if end == nil || !c.wasDead(end) || !ch.mayGoOn(ctx, a) {
-			break
-		}
-		// The server had closed this connection before we used it. Nothing of
-		// the letter was offered, so the permission still holds.
-		c, end = ch.pool.reconnect(ctx, s.server, c)
 	}
-	if end == nil {
-		ch.pool.release(s, c, nil)
-		return outcome{receipt: channels.Receipt{ProviderID: queueID(answer.text), Server: s.addr, At: ch.compose.now()}}
+	if f := s.conn.fits(a.letter, s.addr); f != nil {
+		ch.pool.release(s, &a.ride, nil, nil)
+		return outcome{failure: f}
 	}
-	f := failureOf(end, s.addr)
-	ch.pool.release(s, c, blame(ctx, end, f))
-	return outcome{failure: f, moveOn: movesOn(end.at, f)}
+	if s.conn.doubt.Load() {
+		return ch.failed(ctx, a, &ended{at: atMail, err: errBehind, behind: true})
+	}
+	if err := a.leave(ctx); err != nil {
+		ch.pool.release(s, &a.ride, errNeutral, nil)
+		return outcome{refused: err}
+	}
+	answer, end := ch.carry(ctx, a)
+	if end != nil {
+		return ch.failed(ctx, a, end)
+	}
+	ch.pool.release(s, &a.ride, nil, nil)
+	return outcome{receipt: channels.Receipt{ProviderID: queueID(answer.text), Server: s.addr, At: ch.compose.now()}}
 }
 
-// wasDead says whether a kept connection turned out to be closed: lost, or
-// told goodbye with 421, at the very first answer.
-func (c *conn) wasDead(end *ended) bool {
-	return c.used && end.at == atMail && (end.reply.code == 0 || end.reply.code == 421)
+// carry takes one letter through its conversation. It returns the server's
+// answer to the letter, or how the exchange ended. The octets of the letter
+// follow only a 354.
+func (ch *channel) carry(ctx context.Context, a *attempt) (reply, *ended) {
+	s, r, c, step := &a.seat, &a.ride, a.seat.conn, ch.pool.timeout
+	r.written = false
+	c.appendEnvelope(r)
+	stop := context.AfterFunc(ctx, func() { c.giveUp(r) })
+	defer func() {
+		if !stop() {
+			c.doubt.Store(true)
+		}
+	}()
+	if end := c.board(ctx, r, step, a.left.Add(ch.permission)); end != nil {
+		return reply{}, end
+	}
+	if end := c.envelope(r, step); end != nil {
+		return reply{}, end
+	}
+	failpoint.At("after_rcpt")
+	if ch.pool.open(s) {
+		runtime.Gosched() // who rides behind may be ready to go out in the same write
+	}
+	begin := time.Now()
+	answer, end := c.offer(r, step, ch.dotTimeout)
+	s.slow.Store(time.Since(begin) > slowAnswer)
+	return answer, end
+}
+
+// failed judges how an exchange ended and gives the seat back. When the server
+// had closed the connection before it was used, or it ended with the letter
+// before, nothing of this letter was offered and the permission still holds:
+// it waits for another connection.
+func (ch *channel) failed(ctx context.Context, a *attempt, end *ended) outcome {
+	f := failureOf(end, a.seat.addr)
+	out := outcome{failure: f, moveOn: movesOn(end.at, f)}
+	verdict := blame(ctx, end, f)
+	var w *waiter
+	dead := a.seat.used && end.at == atMail && (end.reply.code == 0 || end.reply.code == 421)
+	if (dead || end.behind) && a.moves < again && ch.mayGoOn(ctx, a) {
+		a.moves++
+		w, out.again, verdict = &a.waiter, true, errNeutral
+		a.seat.conn.doubt.Store(true)
+		if !end.behind {
+			ch.pool.forget(a.seat.server)
+		}
+	}
+	ch.pool.release(&a.seat, &a.ride, verdict, w)
+	return out
 }
 
 // fits refuses a letter that this server has said it cannot take.
@@ -236,7 +327,7 @@ func movesOn(at phase, f *channels.Failure) bool {
 // blame is what the breaker is told: only trouble with the server counts.
 func blame(ctx context.Context, end *ended, f *channels.Failure) error {
 	switch {
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, end.behind, errors.Is(end.err, errTooOld):
 		return errNeutral
 	case f.Verdict == channels.Throttled, f.Verdict == channels.Broken, end.reply.code == 0, end.at < atMail:
 		return f
