@@ -13,6 +13,7 @@ import (
 	"rapport"
 	"rapport/channels"
 	"rapport/channels/all"
+	"rapport/internal/failpoint"
 )
 
 // interrupted is the exit code of a command that a signal ended, as shells
@@ -27,7 +28,7 @@ func run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 		_, _ = fmt.Fprintln(stderr, "rapport:", err)
 		return rapport.KindOf(err).ExitCode()
 	}
-	c := &cli{env: env, stdin: stdin, stdout: stdout, stderr: stderr, drivers: drivers, now: time.Now}
+	c := &cli{env: env, stdin: stdin, stdout: stdout, stderr: stderr, drivers: drivers, now: failpoint.Clock(time.Now)}
 	c.zone = readerZone(c.getenv("TZ"))
 	root := newRoot(c)
 	root.SetArgs(args)

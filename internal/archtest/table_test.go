@@ -49,6 +49,7 @@ var rooms = map[string]room{
 	"channels/webhook": {floor: 4},
 
 	"internal/fake/journal":  {floor: 4},
+	"internal/fake/relay":    {floor: 4},
 	"internal/fake/receiver": {floor: 4, may: []string{"internal/fake/journal"}},
 	"internal/fake/smtpd":    {floor: 4, may: []string{"internal/fake/journal", "internal/fake/receiver"}},
 	"internal/fake/slack":    {floor: 4, may: []string{"internal/fake/journal", "internal/fake/receiver"}},
