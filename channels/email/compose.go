@@ -10,6 +10,7 @@ import (
 	"net/mail"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -19,14 +20,35 @@ import (
 // composer writes letters. It holds what is the same in all of them and is
 // safe for concurrent use.
 type composer struct {
-	from       string // the address alone
-	fromHeader string // with the display name, encoded
-	domain     string // of from: right side of Message-ID
-	bounces    string // domain of the return path
-	lists      string // domain of List-Id
-	replyTo    string // default, encoded
-	signer     *signer
-	now        func() time.Time
+	from    string // the address alone
+	utf8    bool   // from needs SMTPUTF8
+	sender  string // the From field, ready
+	domain  string // of from: right side of Message-ID
+	bounces string // domain of the return path
+	lists   string // domain of List-Id
+	replyTo string // the Reply-To field of the channel, ready; empty: none
+	signer  *signer
+	now     func() time.Time
+
+	// The fields that letters of a run have in common.
+	subject, list, reply remembered
+}
+
+// remembered is a header field that was made last, and what it was made from.
+type remembered struct {
+	last atomic.Pointer[[2]string]
+}
+
+// of returns the field that is made from text.
+func (r *remembered) of(text string, field func(text string) (string, error)) (string, error) {
+	if last := r.last.Load(); last != nil && last[0] == text {
+		return last[1], nil
+	}
+	made, err := field(text)
+	if err == nil {
+		r.last.Store(&[2]string{text, made})
+	}
+	return made, err
 }
 
 // letter is a composed message: what goes over the wire, and in which envelope.
@@ -41,7 +63,7 @@ type letter struct {
 // compose writes m into buf, which it may grow. The same message gives the
 // same Message-ID each time. Errors are failures that no repeat will heal.
 func (c *composer) compose(buf []byte, m channels.Message) (letter, error) {
-	l := letter{to: m.To, key: idOf(m.Key)}
+	l := letter{to: m.To, key: idOf(m.Key), body: buf}
 	if err := checkAddress(m.To); err != nil {
 		return l, malformed(badAddress(err))
 	}
@@ -49,7 +71,7 @@ func (c *composer) compose(buf []byte, m channels.Message) (letter, error) {
 	if l.from, err = c.returnPath(m.Return); err != nil {
 		return l, malformed(err)
 	}
-	l.utf8 = !isASCII(l.to) || !isASCII(c.from)
+	l.utf8 = c.utf8 || !isASCII(l.to)
 	buf, err = c.appendHeaders(buf, m, l.key)
 	if err != nil {
 		return l, malformed(err)
@@ -104,32 +126,51 @@ func (c *composer) appendHeaders(dst []byte, m channels.Message, id string) ([]b
 	reply := c.replyTo
 	if m.ReplyTo != "" {
 		var err error
-		if reply, err = parseReplyTo(m.ReplyTo); err != nil {
+		if reply, err = c.reply.of(m.ReplyTo, replyField); err != nil {
 			return dst, err
 		}
 	}
-	dst = appendHeader(dst, "From", c.fromHeader)
-	dst = appendHeader(dst, "To", m.To)
-	dst = appendHeader(dst, "Subject", encodeText(m.Content["subject"]))
+	subject, err := c.subject.of(m.Content["subject"], subjectField)
+	if err != nil {
+		return dst, err
+	}
+	dst = append(dst, c.sender...)
+	dst = append(append(append(dst, "To: "...), m.To...), "\r\n"...)
+	dst = append(dst, subject...)
 	dst = append(dst, "Date: "...)
 	dst = c.now().AppendFormat(dst, "Mon, 02 Jan 2006 15:04:05 -0700")
 	dst = append(dst, "\r\nMessage-ID: <"...)
 	dst = append(append(append(append(dst, id...), '@'), c.domain...), ">\r\n"...)
-	if reply != "" {
-		dst = appendHeader(dst, "Reply-To", reply)
-	}
-	dst, err := c.appendList(dst, m)
+	dst = append(dst, reply...)
+	dst, err = c.appendList(dst, m)
 	return append(dst, "MIME-Version: 1.0\r\n"...), err
+}
+
+func subjectField(text string) (string, error) {
+	return string(appendHeader(nil, "Subject", encodeText(text))), nil
+}
+
+func replyField(text string) (string, error) {
+	reply, err := parseReplyTo(text)
+	return string(appendHeader(nil, "Reply-To", reply)), err
+}
+
+func (c *composer) listField(name string) (string, error) {
+	if !isToken(name, localMax) {
+		return "", fmt.Errorf("the list name is not 1 to %d letters, digits, dots, hyphens or underscores", localMax)
+	}
+	return string(appendHeader(nil, "List-Id", "<"+name+"."+c.lists+">")), nil
 }
 
 // appendList writes what tells a campaign from a personal letter: RFC 2369,
 // RFC 2919 and RFC 8058 for the one, RFC 3834 for the other.
 func (c *composer) appendList(dst []byte, m channels.Message) ([]byte, error) {
 	if m.List != "" {
-		if !isToken(m.List, localMax) {
-			return dst, fmt.Errorf("the list name is not 1 to %d letters, digits, dots, hyphens or underscores", localMax)
+		list, err := c.list.of(m.List, c.listField)
+		if err != nil {
+			return dst, err
 		}
-		dst = appendHeader(dst, "List-Id", "<"+m.List+"."+c.lists+">")
+		dst = append(dst, list...)
 	}
 	if m.Class == channels.Transactional {
 		return append(dst, "Auto-Submitted: auto-generated\r\n"...), nil
@@ -138,7 +179,7 @@ func (c *composer) appendList(dst []byte, m channels.Message) ([]byte, error) {
 		if err := checkLink(m.Unsubscribe); err != nil {
 			return dst, err
 		}
-		dst = appendHeader(dst, "List-Unsubscribe", "<"+m.Unsubscribe+">")
+		dst = append(append(append(dst, "List-Unsubscribe: <"...), m.Unsubscribe...), ">\r\n"...)
 		dst = append(dst, "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"...)
 	}
 	return append(dst, "Precedence: bulk\r\nX-Auto-Response-Suppress: OOF, AutoReply\r\n"...), nil
@@ -157,12 +198,35 @@ func parseReplyTo(text string) (string, error) {
 
 // checkLink refuses a link that cannot stand between < and > in a header.
 func checkLink(link string) error {
+	if isPlainLink(link) {
+		return nil
+	}
 	u, err := url.Parse(link)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || len(link) > tokenMax ||
 		strings.ContainsFunc(link, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '<' || r == '>' || r == '"' }) {
 		return fmt.Errorf("the unsubscribe link is not an http(s) address of at most %d plain characters", tokenMax)
 	}
 	return nil
+}
+
+// isPlainLink knows most good links without taking them apart.
+func isPlainLink(link string) bool {
+	rest, ok := strings.CutPrefix(link, "https://")
+	if !ok {
+		rest, ok = strings.CutPrefix(link, "http://")
+	}
+	host := strings.IndexByte(rest, '/')
+	if !ok || host < 1 || len(link) > tokenMax {
+		return false
+	}
+	for i := range len(rest) {
+		c := rest[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '.' &&
+			(i < host || strings.IndexByte("/_~?=&", c) < 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // appendBody writes the parts from the outside in:
@@ -192,25 +256,26 @@ func appendBody(dst []byte, m channels.Message, id string) ([]byte, error) {
 }
 
 func appendAlternative(dst []byte, m channels.Message, images []channels.File, id string) ([]byte, error) {
-	text, html := m.Content["text"], m.Content["html"]
-	if html == "" {
+	text := m.Content["text"]
+	if m.Content["html"] == "" {
 		return dst, errors.New("the letter has no html part")
 	}
 	if text == "" {
-		return appendRelated(dst, html, images, id)
+		return appendRelated(dst, m, images, id)
 	}
 	dst = openMultipart(dst, "alternative", id)
-	dst = appendText(nextPart(dst, "alternative", id), "text/plain", text)
-	dst, err := appendRelated(nextPart(dst, "alternative", id), html, images, id)
+	dst = appendText(nextPart(dst, "alternative", id), "text/plain", text, m.Fixed["text"])
+	dst, err := appendRelated(nextPart(dst, "alternative", id), m, images, id)
 	return closeMultipart(dst, "alternative", id), err
 }
 
-func appendRelated(dst []byte, html string, images []channels.File, id string) ([]byte, error) {
+func appendRelated(dst []byte, m channels.Message, images []channels.File, id string) ([]byte, error) {
+	html, fixed := m.Content["html"], m.Fixed["html"]
 	if len(images) == 0 {
-		return appendText(dst, "text/html", html), nil
+		return appendText(dst, "text/html", html, fixed), nil
 	}
 	dst = openMultipart(dst, "related", id)
-	dst = appendText(nextPart(dst, "related", id), "text/html", html)
+	dst = appendText(nextPart(dst, "related", id), "text/html", html, fixed)
 	var err error
 	for _, f := range images {
 		if err == nil {
@@ -253,10 +318,10 @@ func closeMultipart(dst []byte, kind, id string) []byte {
 	return append(appendBoundary(append(dst, "\r\n--"...), kind, id), "--\r\n"...)
 }
 
-func appendText(dst []byte, mediaType, text string) []byte {
+func appendText(dst []byte, mediaType, text string, fixed []channels.Span) []byte {
 	dst = append(append(dst, "Content-Type: "...), mediaType...)
 	dst = append(dst, "; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"...)
-	return appendQP(dst, text)
+	return appendQP(dst, text, fixed)
 }
 
 func appendFile(dst []byte, f channels.File) ([]byte, error) {

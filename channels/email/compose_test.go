@@ -222,7 +222,7 @@ func TestQuotedPrintableAnyText(t *testing.T) {
 		for range random.IntN(40) {
 			b.WriteString(alphabet[random.IntN(len(alphabet))])
 		}
-		encoded := appendQP(nil, b.String())
+		encoded := appendQP(nil, b.String(), nil)
 		for line := range bytes.SplitSeq(encoded, []byte("\r\n")) {
 			if len(line) > bodyLine || bytes.HasPrefix(line, []byte(".")) || bytes.HasSuffix(line, []byte(" ")) || bytes.HasSuffix(line, []byte("\t")) {
 				t.Fatalf("%q has the line %q", b.String(), line)

@@ -67,7 +67,10 @@ func newComposer(env channels.Env, s Settings, now func() time.Time) (*composer,
 	if err != nil {
 		return nil, err
 	}
-	c := &composer{from: from.Address, fromHeader: formatAddress(from), now: now}
+	c := &composer{
+		from: from.Address, utf8: !isASCII(from.Address), now: now,
+		sender: string(appendHeader(nil, "From", formatAddress(from))),
+	}
 	_, c.domain, _ = strings.Cut(from.Address, "@")
 	c.bounces, c.lists = c.domain, c.domain
 	if s.ReturnPath != "" {
@@ -77,7 +80,7 @@ func newComposer(env channels.Env, s Settings, now func() time.Time) (*composer,
 		c.lists = s.ListDomain
 	}
 	if env.ReplyTo != "" {
-		if c.replyTo, err = parseReplyTo(env.ReplyTo); err != nil {
+		if c.replyTo, err = replyField(env.ReplyTo); err != nil {
 			return nil, fmt.Errorf("reply_to: %w", err)
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -340,16 +340,39 @@ func (p phase) String() string {
 	return [...]string{"the greeting", "EHLO", "TLS", "AUTH", "MAIL", "RCPT", "DATA", "the letter", "the final dot"}[p]
 }
 
-// queuePattern finds the name a server gives a letter it has taken.
-var queuePattern = regexp.MustCompile(`(?i)(?:queued as|id=)\s*([A-Za-z0-9._+-]{1,64})`)
-
-// queueID is the server's name for the letter, or its words, shortened.
+// queueID is the server's name for the letter, behind "queued as" or "id=", or
+// else its words, shortened.
 func queueID(text string) string {
-	if m := queuePattern.FindStringSubmatch(text); m != nil {
-		return m[1]
+	const most = 64
+	for i := range len(text) {
+		rest := text[i:]
+		switch {
+		case len(rest) > 9 && strings.EqualFold(rest[:9], "queued as"):
+			rest = rest[9:]
+		case len(rest) > 3 && strings.EqualFold(rest[:3], "id="):
+			rest = rest[3:]
+		default:
+			continue
+		}
+		rest = strings.TrimLeft(rest, " \t\r\n\f")
+		n := 0
+		for n < min(len(rest), most) && isNameOctet(rest[n]) {
+			n++
+		}
+		if n > 0 {
+			return rest[:n]
+		}
 	}
-	text = publicText(text)
+	if strings.Contains(text, "@") {
+		text = publicText(text)
+	} else {
+		text = oneLine(text)
+	}
 	return text[:min(len(text), 100)]
+}
+
+func isNameOctet(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("._+-", c) >= 0
 }
 
 // Check talks to each server up to the point where an envelope would follow.
