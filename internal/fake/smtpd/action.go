@@ -65,7 +65,8 @@ func ReplyAfter(d time.Duration) Action { return Action{afterwards: d} }
 // Drip sends the answer octet by octet with a pause before each.
 func Drip(pause time.Duration) Action { return Action{drip: pause} }
 
-// CloseBefore closes the connection without effect and without an answer.
+// CloseBefore closes the connection without effect and without an answer. What
+// was answered before still arrives, also when the sender is far ahead.
 func CloseBefore() Action { return Action{end: cutBefore} }
 
 // CloseAfter answers as usual and then closes the connection.
@@ -110,6 +111,13 @@ func (a Action) At(stages ...Stage) Script {
 		}
 		return a
 	}
+}
+
+// Everywhere is the script that acts at every stage but inside the body:
+// Delay(time.Minute).Everywhere() is a tarpit, Drip(time.Second).Everywhere() a
+// line of one octet a second.
+func (a Action) Everywhere() Script {
+	return a.At(Connect, Hello, TLSStart, Auth, Mail, Rcpt, Data, Dot, Reset, Noop, Quit)
 }
 
 // answers reports whether the action has an answer of its own.

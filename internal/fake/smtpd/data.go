@@ -52,7 +52,7 @@ func (s *session) dataCommand(ctx context.Context, arg string) error {
 		return s.say(501, "5.5.4", "DATA has no argument")
 	case !s.open:
 		return s.say(503, "5.5.1", "say MAIL first")
-	case len(s.rcpts) == 0:
+	case len(s.rcpts) == 0 && !s.srv.opts.DataAlways:
 		return s.say(554, "5.5.1", "no valid recipients")
 	}
 	had, err := s.play(ctx, s.messageStep(Data, 0), reply{code: 354, text: "end with a dot on a line of its own"}, nil)
@@ -82,10 +82,14 @@ func (s *session) message(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	step := s.messageStep(Dot, l.size)
 	s.messages++
 	defer func() { s.envelope = envelope{} }()
-	step := s.messageStep(Dot, l.size)
-	if r := refusal(fault, l.size, o.MaxSize); r != nil {
+	r := refusal(fault, l.size, o.MaxSize)
+	if r == nil && len(s.rcpts) == 0 {
+		r = &reply{code: 554, enhanced: "5.5.1", text: "no valid recipients"}
+	}
+	if r != nil {
 		s.record(step, journal.Refused, *r)
 		return s.say(r.code, r.enhanced, r.text)
 	}

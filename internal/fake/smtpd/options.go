@@ -37,6 +37,18 @@ const (
 	StartTLSGarbage
 )
 
+// Certificate says what is wrong with a server's own certificate.
+type Certificate uint8
+
+const (
+	// Good is valid for Options.Name and loopback.
+	Good Certificate = iota
+	// Expired was valid until a day ago.
+	Expired
+	// OtherName is valid for another host only.
+	OtherName
+)
+
 // Keep says what stays of a message after it was taken.
 type Keep uint8
 
@@ -79,6 +91,13 @@ type Options struct {
 	TLSConfig *tls.Config
 	// TLSRequired refuses mail on a connection in the clear with 530.
 	TLSRequired bool
+
+	// Certificate is what is wrong with the certificate the server makes for
+	// itself; it does not matter with TLSConfig.
+	Certificate Certificate
+	// DataAlways answers DATA with 354 even without a recipient, and refuses the
+	// message after its final dot, which RFC 2920 section 3.1 lets a server do.
+	DataAlways bool
 
 	// Users are the names and passwords AUTH accepts; nil means AUTH is not offered.
 	Users map[string]string

@@ -40,10 +40,11 @@ func (s *session) play(ctx context.Context, step Step, r reply, do effect) (bool
 		if had && do != nil {
 			do(journal.ReplyLost, r)
 		}
-		if err := s.c.flush(); err != nil || a.end == takeAndCut {
-			return had, errEnd
+		if a.end == takeAndCut {
+			s.hangUp()
+		} else {
+			s.outwait()
 		}
-		s.outwait()
 		return had, errEnd
 	case goOn, cutAfter:
 	}
@@ -69,18 +70,19 @@ func (s *session) play(ctx context.Context, step Step, r reply, do effect) (bool
 // vanish ends or freezes a session without effect and without an answer.
 func (s *session) vanish(ctx context.Context, how ending, step Step) error {
 	s.record(step, journal.Dropped, reply{})
-	if err := s.c.flush(); err != nil {
-		return err
-	}
 	switch how {
 	case stalled:
 		_ = s.wait(ctx, s.srv.opts.Idle) // the session ends either way
 	case resetNow:
+		if err := s.c.flush(); err != nil {
+			return err
+		}
 		if tcp, ok := s.raw.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0) // without it the end is only less abrupt
 			_ = tcp.Close()
 		}
-	default: // the caller closes the connection
+	default:
+		s.hangUp()
 	}
 	return errEnd
 }

@@ -76,6 +76,9 @@ type Step struct {
 	All []To
 	// Read is the number of octets of the message read so far, at Body and Dot.
 	Read int64
+	// Ahead is how many octets the sender has sent behind this command without
+	// waiting for its answer, as far as they have been read (RFC 2920).
+	Ahead int
 }
 
 // Script decides what the server does at a step. It is called from many sessions
@@ -181,6 +184,17 @@ func OnAttempts(first, last int, script Script) Script {
 func OnSessions(first, last uint64, script Script) Script {
 	return func(step Step) Action {
 		if step.Session < first || step.Session > last {
+			return Action{}
+		}
+		return script(step)
+	}
+}
+
+// OnMessages applies a script from the n-th to the m-th message of a session,
+// counted from 1. A stage before MAIL belongs to the message that follows.
+func OnMessages(first, last int, script Script) Script {
+	return func(step Step) Action {
+		if n := step.Messages + 1; n < first || n > last {
 			return Action{}
 		}
 		return script(step)

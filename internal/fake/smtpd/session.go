@@ -141,7 +141,7 @@ func (s *session) enhanced() bool {
 func (s *session) step(stage Stage) Step {
 	return Step{
 		Stage: stage, Session: s.number, Messages: s.messages, Hello: s.hello,
-		TLS: s.tlsName != "", From: s.from,
+		TLS: s.tlsName != "", From: s.from, Ahead: len(s.c.buffered()),
 	}
 }
 

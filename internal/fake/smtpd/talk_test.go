@@ -122,9 +122,13 @@ func (c *talk) startTLS(s *smtpd.Server) {
 
 func (c *talk) encrypt(s *smtpd.Server) {
 	c.t.Helper()
-	conn := tls.Client(c.conn, &tls.Config{RootCAs: s.RootCAs(), ServerName: "mx.example.test", MinVersion: tls.VersionTLS12})
-	if err := conn.HandshakeContext(c.t.Context()); err != nil {
+	if err := c.handshake(s); err != nil {
 		c.t.Fatalf("handshake: %v", err)
 	}
+}
+
+func (c *talk) handshake(s *smtpd.Server) error {
+	conn := tls.Client(c.conn, &tls.Config{RootCAs: s.RootCAs(), ServerName: "mx.example.test", MinVersion: tls.VersionTLS12})
 	c.conn, c.in = conn, bufio.NewReader(conn)
+	return conn.HandshakeContext(c.t.Context())
 }

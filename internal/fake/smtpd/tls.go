@@ -47,6 +47,13 @@ func (s *Server) prepareTLS() error {
 		DNSNames:              []string{s.opts.Name, "localhost"},
 		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 	}
+	switch s.opts.Certificate {
+	case Good:
+	case Expired:
+		template.NotBefore, template.NotAfter = now.Add(-48*time.Hour), now.Add(-24*time.Hour)
+	case OtherName:
+		template.DNSNames, template.IPAddresses = []string{"another.example.test"}, nil
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		return fmt.Errorf("make certificate: %w", err)

@@ -31,7 +31,7 @@ type Visit struct {
 }
 
 // Action is what the receiver does with one request. The zero value takes it
-// and answers 204; Error is a 400 with that text.
+// and answers 204; Error is a 400.
 type Action = receiver.Action
 
 // Script decides about a visit. It is called from many goroutines.
