@@ -30,6 +30,9 @@ type variant struct {
 	parts  []*letterPart
 	files  []channels.File
 	checks []*compiler // what was read on the way
+	fields fieldTable  // of contacts
+	whole  bool        // reads the contact as a whole
+	runs   *sync.Pool  // of *run
 }
 
 // letterPart is one compiled part. made: its text comes from the finished
@@ -40,10 +43,9 @@ type letterPart struct {
 	limit   int
 	nodes   []node
 	filters *filterSet
-	links   bool // reads links by other ways than their plain names
+	slots   map[string]int // variables by name
 	derived bool
 	made    bool
-	buffers *sync.Pool // of *[]byte: what a render writes into before it is a text
 }
 
 // Compile parses every part of a revision in every locale, with the escaping
@@ -113,6 +115,7 @@ func (b *builder) variant(locale string) *variant {
 	for _, p := range b.found[start:] {
 		p.Locale = locale
 	}
+	v.prepare()
 	return v
 }
 
@@ -230,7 +233,10 @@ func (b *builder) part(v *variant, part channels.Part, src string) {
 		}
 	case channels.Mrkdwn:
 		placeMrkdwn(pieces)
-	case channels.Plain, channels.Header:
+		trimEnds(pieces)
+	case channels.Plain:
+		trimEnds(pieces)
+	case channels.Header:
 	}
 	b.compile(v, part, pieces, from, false)
 }
@@ -273,7 +279,10 @@ func limitOf(p channels.Part) int {
 }
 
 func (b *builder) compile(v *variant, part channels.Part, pieces []piece, from origins, derived bool) bool {
-	c := &compiler{part: part.Name, syntax: part.Syntax, filters: newFilters(v.locale, part.Syntax), from: from, derived: derived}
+	c := &compiler{
+		part: part.Name, locale: v.locale, syntax: part.Syntax, filters: newFilters(v.locale, part.Syntax),
+		fields: &v.fields, from: from, derived: derived,
+	}
 	nodes, err := c.tree(pieces)
 	if err != nil {
 		b.found = append(b.found, asProblem(err))
@@ -283,7 +292,7 @@ func (b *builder) compile(v *variant, part channels.Part, pieces []piece, from o
 	v.checks = append(v.checks, c)
 	v.parts = append(v.parts, &letterPart{
 		name: part.Name, syntax: part.Syntax, limit: limitOf(part), nodes: nodes,
-		filters: c.filters, links: c.slowLinks, derived: derived, buffers: newBuffers(nodes),
+		filters: c.filters, slots: c.slots, derived: derived,
 	})
 	return true
 }

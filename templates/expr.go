@@ -117,8 +117,8 @@ func pathAt(ts []token) []string {
 		switch {
 		case ts[i].kind == 'p':
 			path = append(path, ts[i].text)
-		case i+2 < len(ts) && ts[i].text == "[" && ts[i+1].kind == 's' && ts[i+2].text == "]":
-			path = append(path, strings.Trim(ts[i+1].text, `"'`))
+		case i+2 < len(ts) && ts[i].text == "[" && ts[i+1].kind == 's' && ts[i+2].text == "]" && !strings.ContainsRune(ts[i+1].text, '\\'):
+			path = append(path, ts[i+1].text[1:len(ts[i+1].text)-1])
 			i += 2
 		default:
 			return path
@@ -127,14 +127,27 @@ func pathAt(ts []token) []string {
 	return path
 }
 
+// names lists what a library must find bound to evaluate an expression.
+func (f facts) names() []string {
+	var out []string
+	for _, p := range f.paths {
+		if !slices.Contains(out, p[0]) {
+			out = append(out, p[0])
+		}
+	}
+	return out
+}
+
 // expr is an expression ready to be evaluated.
 type expr struct {
 	facts
 	part  string
 	line  int
-	quick []string // a plain path: looked up without the library
-	deflt any      // of a quick path followed by one literal default
-	eval  expressions.Expression
+	src   string                 // as the library gets it
+	way   *way                   // an expression that only reads
+	quick *quick                 // nil: only the library can
+	eval  expressions.Expression // nil: the library is never needed
+	roots []string
 }
 
 // checkExpression refuses what no template may ask for.
@@ -177,10 +190,11 @@ func (c *compiler) expression(part string, line int, src string) (*expr, error) 
 	if err := c.checkFilters(e); err != nil {
 		return nil, err
 	}
-	if e.quick, e.deflt = quickPath(ts); e.quick != nil {
+	e.src, e.roots, e.quick = withNow(src, ts), e.names(), c.quicken(ts)
+	if e.way = e.quick.isWay(); e.way != nil {
 		return e, nil
 	}
-	eval, err := parse(withNow(src, ts))
+	eval, err := parse(e.src)
 	if err != nil {
 		return nil, problemf(part, line, "cannot read %q; write it like contact.first_name | default: \"friend\"", shorten(src))
 	}
@@ -227,33 +241,6 @@ func (c *compiler) checkFilters(e *expr) error {
 		}
 	}
 	return nil
-}
-
-// quickPath recognises "a.b.c" and "a.b.c | default: literal".
-func quickPath(ts []token) ([]string, any) {
-	if len(ts) == 0 || ts[0].kind != 'i' {
-		return nil, nil
-	}
-	n := 1
-	for n < len(ts) && ts[n].kind == 'p' {
-		switch ts[n].text {
-		case "size", "first", "last":
-			return nil, nil
-		}
-		n++
-	}
-	path := pathAt(ts[:n])
-	switch rest := ts[n:]; {
-	case len(rest) == 0:
-		return path, nil
-	case len(rest) == 3 && rest[0].text == "|" && rest[1].kind == 'k' && rest[1].text == "default" && rest[2].kind == 's':
-		text := rest[2].text
-		if strings.ContainsRune(text, '\\') {
-			return nil, nil
-		}
-		return path, text[1 : len(text)-1]
-	}
-	return nil, nil
 }
 
 // withNow hands the render's time to every date filter, as its last argument.

@@ -38,37 +38,45 @@ func languageOf(locale string) language {
 
 // addFormats adds dates, numbers and money as people of the locale write them.
 func addFormats(f *filterSet, l language) {
-	f.AddFilter("date", func(v any, form string, now time.Time) (string, error) {
-		if v == nil || v == "" {
-			return "", nil
-		}
-		t, err := timeOf(v, now)
-		if err != nil {
-			return "", err
-		}
-		if form == "" {
-			form = l.dateForm
-		}
-		return l.date(t, form)
-	})
-	f.AddFilter("number", func(v any, places func(int) int) (string, error) {
-		n, err := numberOf(v)
-		if err != nil {
-			return "", err
-		}
-		p := places(-1)
-		if p > 9 {
-			return "", problemf("", 0, "shows at most 9 decimal places")
-		}
-		return l.number(strconv.FormatFloat(n, 'f', p, 64)), nil
-	})
-	f.AddFilter("money", func(v any, currency string) (string, error) {
-		n, err := numberOf(v)
-		if err != nil {
-			return "", err
-		}
-		return l.money(n, currency)
-	})
+	f.AddFilter("date", l.dateOf)
+	f.AddFilter("number", func(v any, places func(int) int) (string, error) { return l.numberFrom(v, places(-1)) })
+	f.AddFilter("money", l.moneyFrom)
+}
+
+// dateOf is the filter date.
+func (l language) dateOf(v any, form string, now time.Time) (string, error) {
+	if v == nil || v == "" {
+		return "", nil
+	}
+	t, err := timeOf(v, now)
+	if err != nil {
+		return "", err
+	}
+	if form == "" {
+		form = l.dateForm
+	}
+	return l.date(t, form)
+}
+
+// numberFrom is the filter number; places below 0: as many as there are.
+func (l language) numberFrom(v any, places int) (string, error) {
+	n, err := numberOf(v)
+	if err != nil {
+		return "", err
+	}
+	if places > 9 {
+		return "", problemf("", 0, "shows at most 9 decimal places")
+	}
+	return l.number(strconv.FormatFloat(n, 'f', places, 64)), nil
+}
+
+// moneyFrom is the filter money.
+func (l language) moneyFrom(v any, currency string) (string, error) {
+	n, err := numberOf(v)
+	if err != nil {
+		return "", err
+	}
+	return l.money(n, currency)
 }
 
 // timeOf reads a time: a time, "2026-12-24", an RFC 3339 text, "now", or

@@ -53,6 +53,7 @@ func testRegistry(t testing.TB) *channels.Registry {
 type testLinks struct{}
 
 func (testLinks) Click(n int) string  { return fmt.Sprintf("https://r.example/c/t?a=1&n=%d", n) }
+func (testLinks) ClickPrefix() string { return "https://r.example/c/t?a=1&n=" }
 func (testLinks) Open() string        { return "https://r.example/o/t" }
 func (testLinks) Unsubscribe() string { return "https://r.example/u/t?a=1&b=2" }
 func (testLinks) Preferences() string { return "https://r.example/p/t" }

@@ -86,13 +86,9 @@ func TestRefusedSource(t *testing.T) {
 
 func TestStepsAreCounted(t *testing.T) {
 	l := mustCompile(t, textLetter(`{% for i in (1..1000) %}{% for j in (1..1000) %}{% endfor %}{% endfor %}`), letterDriver())
-	p := l.variants["en"].parts[2]
-	r := &run{ctx: t.Context(), part: p.name, view: &View{}, limit: p.limit, vars: map[string]any{}}
-	r.eval = newEval(r.vars, p)
-	err := r.nodes(p.nodes)
-	if r.stop != nil {
-		r.stop()
-	}
+	v := l.variants["en"]
+	r := v.begin(View{})
+	_, err := r.render(t.Context(), v.parts[2], nil)
 	if err == nil || r.steps > maxSteps+1 {
 		t.Errorf("ended after %d steps with %v", r.steps, err)
 	}

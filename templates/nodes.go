@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/osteele/liquid/expressions"
-	"github.com/osteele/liquid/values"
 )
 
 // node is a compiled stretch of a template. Nodes never change after they are
@@ -21,13 +20,6 @@ var (
 	errBreak    = errors.New("break outside of a loop")
 	errContinue = errors.New("continue outside of a loop")
 )
-
-type textNode string
-
-func (n textNode) render(r *run) error {
-	r.out = append(r.out, n...)
-	return r.spend(len(n))
-}
 
 type outputNode struct {
 	*expr
@@ -45,54 +37,92 @@ func (n outputNode) render(r *run) error {
 // clickNode writes a tracked link, or its plain target.
 type clickNode struct {
 	n      int
+	digits string // n
 	target string // plain
 	html   string // the target, escaped for an attribute
 }
 
+func newClickNode(n int, target string) clickNode {
+	return clickNode{n: n, digits: strconv.Itoa(n), target: target, html: string(appendHTML(nil, target))}
+}
+
 func (n clickNode) render(r *run) error {
-	text := n.html
-	if r.tracked() {
-		text = r.view.Links.Click(n.n)
-		if r.html {
-			r.out = appendHTML(r.out, text)
-			return r.spend(len(text))
+	start := len(r.out)
+	switch {
+	case r.view.Track && r.html:
+		if r.clickHTML == "" {
+			r.clickHTML = string(appendHTML(nil, r.clickPrefix()))
 		}
-	} else if !r.html {
-		text = n.target
+		r.out = n.append(r.out, r.clickHTML, r.links, true)
+	case r.view.Track:
+		r.closeGap()
+		r.out = n.append(r.out, r.clickPrefix(), r.links, false)
+	case r.html:
+		r.out = append(r.out, n.html...)
+	default:
+		r.closeGap()
+		r.out = append(r.out, n.target...)
 	}
-	r.out = append(r.out, text...)
-	return r.spend(len(text))
+	return r.spend(len(r.out) - start)
+}
+
+// append writes a link by the prefix that all links of a message share.
+func (n clickNode) append(out []byte, prefix string, links Links, html bool) []byte {
+	switch {
+	case prefix != "":
+		return append(append(out, prefix...), n.digits...)
+	case html:
+		return appendHTML(out, links.Click(n.n))
+	}
+	return append(out, links.Click(n.n)...)
+}
+
+// clickPrefix is what the links of the message begin with; empty when that is
+// not known.
+func (r *run) clickPrefix() string {
+	if p, ok := r.links.(Prefixed); ok && r.click == "" {
+		r.click = p.ClickPrefix()
+	}
+	return r.click
 }
 
 // pixelNode writes the image that tells of an opened letter.
-type pixelNode struct{}
+type pixelNode struct{ rest textNode }
 
-func (pixelNode) render(r *run) error {
-	if !r.tracked() {
+func newPixelNode() pixelNode {
+	return pixelNode{fixedText(`" width="1" height="1" alt="" style="display:block;width:1px;height:1px;border:0" />`)}
+}
+
+func (n pixelNode) render(r *run) error {
+	if !r.view.Track {
 		return nil
 	}
 	r.out = append(r.out, `<img src="`...)
-	r.out = appendHTML(r.out, r.view.Links.Open())
-	r.out = append(r.out, `" width="1" height="1" alt="" style="display:block;width:1px;height:1px;border:0" />`...)
+	r.out = appendHTML(r.out, r.links.Open())
+	n.rest.write(r)
 	return r.spend(1)
 }
 
 // preheadNode writes the preheader where mail programs look for it and people
 // do not. The filler keeps the letter's first words out of the preview line.
-type preheadNode struct{}
+type preheadNode struct{ before, after textNode }
 
-func (preheadNode) render(r *run) error {
+func newPreheadNode() preheadNode {
+	return preheadNode{
+		fixedText(`<div style="display:none;max-height:0;overflow:hidden;mso-hide:all" aria-hidden="true">`),
+		fixedText(strings.Repeat("&#847;&zwnj;&nbsp;", 60) + `</div>`),
+	}
+}
+
+func (n preheadNode) render(r *run) error {
 	if r.preheader == "" {
 		return nil
 	}
-	r.out = append(r.out, `<div style="display:none;max-height:0;overflow:hidden;mso-hide:all" aria-hidden="true">`...)
+	n.before.write(r)
 	r.out = appendHTML(r.out, r.preheader)
-	r.out = append(r.out, preheadFiller...)
-	r.out = append(r.out, `</div>`...)
+	n.after.write(r)
 	return r.spend(len(r.preheader))
 }
-
-var preheadFiller = strings.Repeat("&#847;&zwnj;&nbsp;", 60)
 
 type ifNode struct {
 	branches []branch
@@ -113,7 +143,7 @@ func (n ifNode) render(r *run) error {
 		if err != nil {
 			return err
 		}
-		if (v != nil && v != false) != b.negate {
+		if v.truth() != b.negate {
 			return r.nodes(b.body)
 		}
 	}
@@ -129,8 +159,16 @@ type caseNode struct {
 type when struct {
 	part   string
 	line   int
-	values []expressions.Expression
+	values []whenValue
 	body   []node
+}
+
+// whenValue is what a case is compared with. eval is nil when it is always the
+// same.
+type whenValue struct {
+	fixed value
+	eval  expressions.Expression
+	roots []string
 }
 
 func (n caseNode) render(r *run) error {
@@ -140,11 +178,13 @@ func (n caseNode) render(r *run) error {
 	}
 	for _, w := range n.whens {
 		for _, e := range w.values {
-			v, err := r.evaluate(w.part, w.line, e)
-			if err != nil {
-				return err
+			v := e.fixed
+			if e.eval != nil {
+				if v, err = r.evaluate(w.part, w.line, e.eval, e.roots); err != nil {
+					return err
+				}
 			}
-			if values.Equal(subject, v) {
+			if equal(subject, v) {
 				return r.nodes(w.body)
 			}
 		}
@@ -153,7 +193,7 @@ func (n caseNode) render(r *run) error {
 }
 
 type assignNode struct {
-	name  string
+	slot  int
 	value *expr
 }
 
@@ -162,25 +202,25 @@ func (n assignNode) render(r *run) error {
 	if err != nil {
 		return err
 	}
-	r.vars[n.name] = v
-	return r.spend(sizeOf(v))
+	r.slots[n.slot] = v
+	return r.spend(v.size())
 }
 
 type captureNode struct {
-	name   string
+	slot   int
 	markup bool // what is caught is already escaped
 	body   []node
 }
 
 func (n captureNode) render(r *run) error {
-	start := len(r.out)
+	start, spans := len(r.out), len(r.spans)
 	err := r.nodes(n.body)
 	text := string(r.out[start:])
-	r.out = r.out[:start]
+	r.out, r.spans = r.out[:start], r.spans[:spans]
 	if n.markup {
-		r.vars[n.name] = markup(text)
+		r.slots[n.slot] = value{other: markup(text)}
 	} else {
-		r.vars[n.name] = text
+		r.slots[n.slot] = textOf(text)
 	}
 	return err
 }
@@ -196,7 +236,7 @@ type cycleNode struct {
 
 func (n cycleNode) render(r *run) error {
 	i := r.count(n.group, 1) - 1
-	r.out = append(r.out, n.values[i%len(n.values)]...)
+	r.append(n.values[i%len(n.values)])
 	return r.spend(1)
 }
 
@@ -211,94 +251,9 @@ func (n countNode) render(r *run) error {
 	if n.step > 0 {
 		v-- // increment shows the value before, decrement the one after
 	}
+	r.closeGap()
 	r.out = strconv.AppendInt(r.out, int64(v), 10)
 	return r.spend(1)
-}
-
-type forNode struct {
-	part     string
-	line     int
-	name     string
-	quick    *expr // what is gone over, when it is a plain path; else over
-	over     expressions.Expression
-	limit    expressions.Expression
-	offset   expressions.Expression
-	reversed bool
-	body     []node
-	other    []node
-}
-
-func (n forNode) render(r *run) error {
-	items, err := n.items(r)
-	if err != nil {
-		return err
-	}
-	if len(items) == 0 {
-		return r.nodes(n.other)
-	}
-	defer func(loop, item any) { r.vars[rootForloop], r.vars[n.name] = loop, item }(r.vars[rootForloop], r.vars[n.name])
-	loop := map[string]any{"length": len(items), "parentloop": r.vars[rootForloop]}
-	r.vars[rootForloop] = loop
-	for i, item := range items {
-		r.vars[n.name] = item
-		loop["first"], loop["last"] = i == 0, i == len(items)-1
-		loop["index"], loop["index0"] = i+1, i
-		loop["rindex"], loop["rindex0"] = len(items)-i, len(items)-i-1
-		if err := r.spend(1); err != nil {
-			return err
-		}
-		switch err := r.nodes(n.body); {
-		case errors.Is(err, errBreak):
-			return nil
-		case err != nil && !errors.Is(err, errContinue):
-			return err
-		}
-	}
-	return nil
-}
-
-func (n forNode) items(r *run) ([]any, error) {
-	v, err := n.list(r)
-	if err != nil {
-		return nil, err
-	}
-	offset, err := n.number(r, n.offset, 0)
-	if err != nil {
-		return nil, err
-	}
-	limit, err := n.number(r, n.limit, maxItems)
-	if err != nil {
-		return nil, err
-	}
-	items := itemsOf(v, max(offset, 0)+min(max(limit, 0), maxItems), n.reversed)
-	items = items[min(max(offset, 0), len(items)):]
-	return items[:min(len(items), max(limit, 0), maxItems)], nil
-}
-
-func (n forNode) list(r *run) (any, error) {
-	if n.quick != nil {
-		return r.value(n.quick)
-	}
-	return r.evaluate(n.part, n.line, n.over)
-}
-
-func (n forNode) number(r *run, e expressions.Expression, or int) (int, error) {
-	if e == nil {
-		return or, nil
-	}
-	v, err := r.evaluate(n.part, n.line, e)
-	if err != nil {
-		return 0, err
-	}
-	switch v := v.(type) {
-	case int:
-		return v, nil
-	case int64:
-		return int(v), nil
-	case float64:
-		return int(v), nil
-	}
-	return 0, problemf(n.part, n.line, "the limit or offset of the loop is not a number")
 }
 
 // itemsOf lists what a loop goes over: the items of a list, the pairs of a

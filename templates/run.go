@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"github.com/osteele/liquid/expressions"
-	"github.com/osteele/liquid/values"
+
+	"rapport/channels"
 )
 
 // The limits of one render.
@@ -21,23 +22,42 @@ const (
 	maxTime   = 200 * time.Millisecond // of one part
 )
 
-// run is one render of one part.
+// run is one render of a letter. It is used again for others of its variant.
 type run struct {
+	view View
+	out  []byte // the parts, one after the other
+	v    *variant
+
+	// What is of the whole letter.
+	fields    []value // of the contact, by slot
+	person    map[string]any
+	click     string // what tracked links begin with
+	clickHTML string
+	spans     []channels.Span
+
+	// What is of the part that is being rendered.
 	ctx       context.Context //nolint:containedctx // a run lives as long as the call it is made for
 	stop      context.CancelFunc
+	p         *letterPart
 	part      string
-	view      *View
+	links     Links
 	html      bool
 	preheader string
 	limit     int
 	steps     int
-	out       []byte
-	vars      map[string]any
+	base      int // where the part begins in out
+	first     int // its first span
+	prose     bool
+	derived   bool
+	controls  bool // a value had control characters
+	gap       gap
+	slots     []value // variables
+	loops     [maxLoops]loopState
+	depth     int
 	counts    map[string]int
 	eval      expressions.Context
+	bindings  map[string]any // what the library sees
 }
-
-func (r *run) tracked() bool { return r.view.Track && r.view.Links != nil }
 
 func (r *run) nodes(list []node) error {
 	for _, n := range list {
@@ -53,7 +73,7 @@ func (r *run) nodes(list []node) error {
 func (r *run) spend(size int) error {
 	r.steps += 1 + size/sizeStep
 	switch {
-	case len(r.out) > r.limit:
+	case len(r.out)-r.base > r.limit:
 		return problemf(r.part, 0, "the result is longer than %d bytes; make it shorter", r.limit)
 	case r.steps > maxSteps:
 		return problemf(r.part, 0, "the template does more than %d steps; use fewer or shorter loops", maxSteps)
@@ -81,60 +101,103 @@ func (r *run) count(name string, step int) int {
 }
 
 // value evaluates an expression; what is missing is nil.
-func (r *run) value(e *expr) (any, error) {
-	if e.quick == nil {
-		return r.evaluate(e.part, e.line, e.eval)
+func (r *run) value(e *expr) (value, error) {
+	if e.way != nil {
+		return r.look(e.way), nil
 	}
-	v := r.vars[e.quick[0]]
-	for _, name := range e.quick[1:] {
-		switch m := v.(type) {
-		case nil:
-		case map[string]any:
-			v = m[name]
-			continue
-		case Links:
-			v = linkOf(m, name)
-			continue
+	if e.quick != nil {
+		if v, ok := r.calculate(e.quick); ok {
+			return v, nil
 		}
-		v = nil
-		break
 	}
-	if e.deflt != nil && isBlank(v) {
-		return e.deflt, nil
-	}
-	return v, nil
-}
-
-func isBlank(v any) bool {
-	switch v := v.(type) {
-	case nil:
-		return true
-	case string:
-		return v == ""
-	case bool:
-		return !v
-	}
-	return values.IsEmpty(v)
+	return r.evaluate(e.part, e.line, e.eval, e.roots)
 }
 
 // evaluate asks the Liquid library. Its own errors quote values, so they are
 // not repeated: nothing personal may stand in an error.
-func (r *run) evaluate(part string, line int, e expressions.Expression) (any, error) {
-	v, err := e.Evaluate(r.eval)
+func (r *run) evaluate(part string, line int, e expressions.Expression, roots []string) (value, error) {
+	v, err := e.Evaluate(r.bind(roots))
 	if err == nil {
 		r.steps += sizeOf(v) / sizeStep
-		return v, nil
+		return valueOf(v), nil
 	}
 	if f, ok := errors.AsType[expressions.FilterError](err); ok {
 		if p, ok := errors.AsType[*Problem](f.Err); ok {
-			return nil, problemf(part, line, "the filter %q: %s", f.FilterName, p.Msg)
+			return value{}, problemf(part, line, "the filter %q: %s", f.FilterName, p.Msg)
 		}
-		return nil, problemf(part, line, "the filter %q cannot work with this value; check its type, or give a default before it", f.FilterName)
+		return value{}, problemf(part, line, "the filter %q cannot work with this value; check its type, or give a default before it", f.FilterName)
 	}
-	return nil, problemf(part, line, "cannot work with this value; check its type, or give a default")
+	return value{}, problemf(part, line, "cannot work with this value; check its type, or give a default")
 }
 
-// sizeOf estimates what a value weighs, for the account of steps.
+// bind shows the library the names that an expression reads.
+func (r *run) bind(roots []string) expressions.Context {
+	if r.eval == nil {
+		if r.bindings == nil {
+			r.bindings = map[string]any{}
+		}
+		clear(r.bindings)
+		r.bindings[hiddenNow] = r.now()
+		r.eval = newEval(r.bindings, r.p.filters)
+	}
+	for _, name := range roots {
+		r.bindings[name] = r.root(name)
+	}
+	return r.eval
+}
+
+func newEval(vars map[string]any, filters *filterSet) expressions.Context {
+	return expressions.NewContext(vars, filters.config)
+}
+
+// root is a name as the library sees it.
+func (r *run) root(name string) any {
+	switch name {
+	case rootContact:
+		return r.contact()
+	case rootData:
+		return r.view.Data
+	case rootCampaign:
+		return map[string]any{"name": r.view.Campaign}
+	case rootLinks:
+		return map[string]any{"unsubscribe": r.links.Unsubscribe(), "preferences": r.links.Preferences(), "view": r.links.View()}
+	case rootNow:
+		return r.now()
+	case rootForloop:
+		return r.forloop()
+	}
+	if i, ok := r.p.slots[name]; ok {
+		return r.slots[i].any()
+	}
+	return nil
+}
+
+// contact is the person as an object: whole when the letter asks for that,
+// else with the fields that it reads.
+func (r *run) contact() map[string]any {
+	switch {
+	case r.view.Contact != nil:
+		return r.view.Contact
+	case r.person != nil:
+		return r.person
+	}
+	r.person = make(map[string]any, len(r.fields))
+	for i, v := range r.fields {
+		if x := v.any(); x != nil {
+			r.person[r.v.fields.names[i]] = x
+		}
+	}
+	return r.person
+}
+
+// size estimates what a value weighs, for the account of steps.
+func (v value) size() int {
+	if v.isText {
+		return len(v.text)
+	}
+	return sizeOf(v.other)
+}
+
 func sizeOf(v any) int {
 	switch v := v.(type) {
 	case string:
@@ -152,19 +215,48 @@ func sizeOf(v any) int {
 	return 1
 }
 
+// append writes a text as it is.
+func (r *run) append(s string) {
+	if r.derived {
+		r.settled(s)
+		return
+	}
+	r.out = append(r.out, s...)
+}
+
 // write escapes a value for its place.
-func (r *run) write(n outputNode, v any) error {
+func (r *run) write(n outputNode, v value) error {
 	start := len(r.out)
 	var err error
-	if s, ok := v.(string); ok {
-		r.out, err = n.esc.append(r.out, s, false)
-	} else {
-		err = r.writeValue(n.esc, v)
+	switch {
+	case r.derived:
+		err = r.writeSettled(v)
+	case v.isText:
+		r.out, err = n.esc.append(r.out, v.text, false)
+	default:
+		err = r.writeValue(n.esc, v.other)
 	}
 	if err != nil {
 		return problemf(n.part, n.line, "%s", err.Error())
 	}
+	if r.prose && !r.controls {
+		r.controls = hasControls(r.out[start:])
+	}
 	return r.spend(len(r.out) - start)
+}
+
+// writeSettled writes a value into the text that is made from HTML.
+func (r *run) writeSettled(v value) error {
+	if v.isText {
+		r.settled(v.text)
+		return nil
+	}
+	var buf [64]byte
+	text, err := appendText(buf[:0], v.other, r.view.zone(), 0)
+	if err == nil {
+		r.settled(string(text))
+	}
+	return err
 }
 
 func (r *run) writeValue(esc escape, v any) (err error) {

@@ -178,39 +178,3 @@ var hides = regexp.MustCompile(`(?i)display\s*:\s*none`)
 func hidden(n *nethtml.Node) bool {
 	return attribute(n, "aria-hidden") == "true" || hides.MatchString(attribute(n, "style"))
 }
-
-// settle turns soft breaks into line breaks, at most one empty line between
-// paragraphs and one blank between words. It works in place.
-func settle(b []byte) []byte {
-	out := b[:0]
-	for i := 0; i < len(b); {
-		if !isGap(b[i]) {
-			from := i
-			for i < len(b) && (!isGap(b[i]) || b[i] == ' ' && i+1 < len(b) && !isGap(b[i+1])) {
-				i++
-			}
-			out = append(out, b[from:i]...)
-			continue
-		}
-		breaks, soft := 0, 0
-		for ; i < len(b) && isGap(b[i]); i++ {
-			switch b[i] {
-			case '\n':
-				breaks++
-			case '\v':
-				soft = max(soft, 1)
-			case '\f':
-				soft = 2
-			}
-		}
-		switch n := min(max(breaks, soft), 2); n {
-		case 0:
-			out = append(out, ' ')
-		default:
-			out = append(out, "\n\n"[:n]...)
-		}
-	}
-	return out
-}
-
-func isGap(c byte) bool { return c == ' ' || c >= '\t' && c <= '\f' }

@@ -2,6 +2,7 @@ package templates
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/osteele/liquid/expressions"
@@ -12,8 +13,11 @@ import (
 // compiler turns the pieces of one part into nodes.
 type compiler struct {
 	part    string
+	locale  string
 	syntax  channels.Syntax
 	filters *filterSet
+	fields  *fieldTable
+	slots   map[string]int // of variables, by name
 	pieces  []piece
 	pos     int
 	depth   int
@@ -23,8 +27,6 @@ type compiler struct {
 	uses    []filterAt
 	from    origins
 	derived bool // made from another part, whose problems are told there
-
-	slowLinks bool // reads links by other ways than links.name
 }
 
 type filterAt struct {
@@ -48,6 +50,11 @@ func (c *compiler) tree(pieces []piece) ([]node, error) {
 
 // block compiles pieces up to one of the given tags, which it returns.
 func (c *compiler) block(until ...string) ([]node, *piece, error) {
+	out, end, err := c.list(until)
+	return c.fix(out), end, err
+}
+
+func (c *compiler) list(until []string) ([]node, *piece, error) {
 	var out []node
 	for c.pos < len(c.pieces) {
 		p := &c.pieces[c.pos]
@@ -64,7 +71,7 @@ func (c *compiler) block(until ...string) ([]node, *piece, error) {
 		}
 		if t, ok := n.(textNode); ok && len(out) > 0 {
 			if before, ok := out[len(out)-1].(textNode); ok {
-				out[len(out)-1] = before + t
+				out[len(out)-1] = textNode{text: before.text + t.text}
 				continue
 			}
 		}
@@ -80,15 +87,15 @@ func isEnd(name string) bool {
 func (c *compiler) node(p *piece) (node, error) {
 	switch p.kind {
 	case textPiece:
-		return textNode(p.text), nil
+		return textNode{text: p.text}, nil
 	case outputPiece:
 		return c.output(p)
 	case clickPiece:
-		return clickNode{n: p.n, target: p.text, html: string(appendHTML(nil, p.text))}, nil
+		return newClickNode(p.n, p.text), nil
 	case pixelPiece:
-		return pixelNode{}, nil
+		return newPixelNode(), nil
 	case preheadPiece:
-		return preheadNode{}, nil
+		return newPreheadNode(), nil
 	case tagPiece:
 	}
 	return c.tag(p)
@@ -108,14 +115,16 @@ func (c *compiler) read(line int, src string) (*expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.note(line, e.facts, e.quick != nil)
+	c.note(line, e.facts)
 	return e, nil
 }
 
-// note remembers what is read. quick: read by its plain name.
-func (c *compiler) note(line int, f facts, quick bool) {
+// note remembers what is read.
+func (c *compiler) note(line int, f facts) {
 	for _, p := range f.paths {
-		c.slowLinks = c.slowLinks || !quick && p[0] == rootLinks
+		if p[0] == rootContact && len(p) > 1 {
+			c.fields.slot(p[1])
+		}
 		c.reads, c.readsAt = append(c.reads, p), append(c.readsAt, line)
 	}
 	for _, u := range f.filters {
@@ -233,17 +242,28 @@ func (c *compiler) choice(p *piece) (node, error) {
 	return n, nil
 }
 
-func (c *compiler) whenValues(p *piece) ([]expressions.Expression, error) {
+func (c *compiler) whenValues(p *piece) ([]whenValue, error) {
 	ts := tokens(p.text)
 	if err := c.checkExpression(c.part, p.line, p.text, ts); err != nil {
 		return nil, err
 	}
-	c.note(p.line, inspect(ts), false)
+	f := inspect(ts)
+	c.note(p.line, f)
 	stmt, err := parseStatement(expressions.WhenStatementSelector, p.text)
 	if err != nil {
 		return nil, problemf(c.part, p.line, "cannot read {%% when %s %%}; write it like {%% when \"gold\", \"silver\" %%}", shorten(p.text))
 	}
-	return stmt.Exprs, nil
+	var out []whenValue
+	for _, e := range stmt.Exprs {
+		w := whenValue{eval: e, roots: f.names()}
+		if len(f.paths) == 0 && len(f.filters) == 0 {
+			if v, err := e.Evaluate(newEval(nil, c.filters)); err == nil {
+				w = whenValue{fixed: valueOf(v)}
+			}
+		}
+		out = append(out, w)
+	}
+	return out, nil
 }
 
 func (c *compiler) loop(p *piece) (node, error) {
@@ -290,16 +310,49 @@ func (c *compiler) loopHead(n *forNode, p *piece) error {
 	if err := c.checkFilters(&expr{facts: f, part: c.part, line: p.line}); err != nil {
 		return err
 	}
-	c.note(p.line, f, false)
+	c.note(p.line, f)
 	stmt, err := parseStatement(expressions.LoopStatementSelector, name+" in "+m[2])
 	if err != nil {
 		return problemf(c.part, p.line, "cannot read {%% for %s %%}; write it like {%% for item in data.items limit: 5 %%}", shorten(p.text))
 	}
-	if path, deflt := quickPath(ts); path != nil && deflt == nil {
-		n.quick = &expr{quick: path, part: c.part, line: p.line}
-	}
-	n.name, n.over, n.limit, n.offset, n.reversed = name, stmt.Expr, stmt.Limit, stmt.Offset, stmt.Reversed
+	n.slot, n.over, n.roots, n.reversed = c.slot(name), stmt.Expr, f.names(), stmt.Reversed
+	n.limit, n.offset = loopNumber{fixed: maxItems, eval: stmt.Limit}, loopNumber{eval: stmt.Offset}
+	c.quickLoop(n, ts)
 	return nil
+}
+
+// quickLoop recognises a loop over a plain path, with numbers for its bounds.
+func (c *compiler) quickLoop(n *forNode, ts []token) {
+	if ts[0].kind != 'i' {
+		return
+	}
+	names, rest := fixedPath(ts)
+	if names == nil {
+		return
+	}
+	limit, offset := n.limit, n.offset
+	for len(rest) > 0 {
+		if rest[0].kind == 'i' && rest[0].text == "reversed" {
+			rest = rest[1:]
+			continue
+		}
+		if rest[0].kind != 'k' || len(rest) == 1 || rest[1].kind != 'n' {
+			return
+		}
+		number, err := strconv.Atoi(rest[1].text)
+		if err != nil {
+			return
+		}
+		switch rest[0].text {
+		case "limit":
+			limit = loopNumber{fixed: number}
+		case "offset":
+			offset = loopNumber{fixed: number}
+		}
+		rest = rest[2:]
+	}
+	n.limit, n.offset = limit, offset
+	n.quick = c.resolve(names)
 }
 
 func (c *compiler) capture(p *piece) (node, error) {
@@ -314,7 +367,7 @@ func (c *compiler) capture(p *piece) (node, error) {
 	if end == nil || end.name != "endcapture" {
 		return nil, c.unclosed(p, end)
 	}
-	return captureNode{name, c.syntax == channels.HTML || c.syntax == channels.Mrkdwn, body}, nil
+	return captureNode{c.slot(name), c.syntax == channels.HTML || c.syntax == channels.Mrkdwn, body}, nil
 }
 
 func (c *compiler) assign(p *piece) (node, error) {
@@ -330,7 +383,7 @@ func (c *compiler) assign(p *piece) (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return assignNode{name, e}, nil
+	return assignNode{c.slot(name), e}, nil
 }
 
 // newName accepts the name of a variable that the template makes.
@@ -350,5 +403,12 @@ func (c *compiler) cycle(p *piece) (node, error) {
 	if err != nil || len(stmt.Cycle.Values) == 0 {
 		return nil, problemf(c.part, p.line, "cannot read {%% cycle %s %%}; write it like {%% cycle \"odd\", \"even\" %%}", shorten(p.text))
 	}
-	return cycleNode{"cycle " + stmt.Group + strings.Join(stmt.Cycle.Values, "\x00"), stmt.Cycle.Values}, nil
+	group := "cycle " + stmt.Group + strings.Join(stmt.Cycle.Values, "\x00")
+	shown := slices.Clone(stmt.Cycle.Values)
+	if isProse(c.syntax) {
+		for i := range shown {
+			shown[i] = visible(shown[i])
+		}
+	}
+	return cycleNode{group, shown}, nil
 }
