@@ -52,13 +52,19 @@ func BenchmarkSend(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	content := newsletter("").Content
+	content, fixed := newsletter("").Content, fixedOf(newsletter(""))
 	for _, connections := range []int{1, 4, 10} {
 		for _, way := range []struct {
 			name    string
 			support smtpd.Support
 			senders int
-		}{{"pipelined", smtpd.Works, 3}, {"two round trips", smtpd.Works, 1}, {"plain", smtpd.Absent, 1}} {
+			fixed   map[string][]channels.Span
+		}{
+			{"pipelined with spans", smtpd.Works, 3, fixed},
+			{"pipelined", smtpd.Works, 3, nil},
+			{"two round trips", smtpd.Works, 1, nil},
+			{"plain", smtpd.Absent, 1, nil},
+		} {
 			b.Run(fmt.Sprintf("%s/%d", way.name, connections), func(b *testing.B) {
 				srv := start(b, smtpd.Options{Keep: smtpd.KeepNothing, Journal: count, Pipelining: way.support})
 				s := settings(srv)
@@ -73,7 +79,7 @@ func BenchmarkSend(b *testing.B) {
 					wg.Go(func() {
 						for i := n.Add(1); i <= int64(b.N); i = n.Add(1) {
 							m := letterTo("anna@example.org", fmt.Sprintf("d1-%x", i))
-							m.Return, m.Content = m.Key+"-0123456789abcdef", content
+							m.Return, m.Content, m.Fixed = m.Key+"-0123456789abcdef", content, way.fixed
 							if _, err := ch.Send(b.Context(), m); err != nil {
 								b.Error(err)
 								return

@@ -1,7 +1,8 @@
 // Package email carries messages over SMTP (RFC 5321). It composes a letter
 // once into one buffer, takes a kept connection that is dialled, encrypted and
 // authenticated, asks for permission to let the letter leave, writes envelope
-// and letter, and judges the answer by its codes.
+// and letter, and judges the answer by its codes. Where the server knows
+// PIPELINING, the next envelope goes out behind the letter before it.
 //
 // What it promises: one recipient an envelope; no octet before the permission;
 // no second server after a body was offered; a connection lost between the

