@@ -7,6 +7,7 @@ import (
 
 	"rapport"
 	"rapport/channels"
+	"rapport/config"
 	"rapport/worker"
 )
 
@@ -46,8 +47,25 @@ func (h *House) lanes(ctx context.Context) (map[string]worker.Lane, func() error
 			return nil, nil, errors.Join(err, closeAll())
 		}
 		lanes[c.Name] = worker.Lane{
-			Channel: ch, Concurrency: c.Workers(driver), Rate: c.Rate.PerSecond(), DropsRepeats: c.DropsRepeats,
+			Channel: ch, Concurrency: abreast(c, driver, ch), Rate: c.Rate.PerSecond(), DropsRepeats: c.DropsRepeats,
 		}
 	}
 	return lanes, closeAll, nil
+}
+
+// sized is a channel that knows by its own settings how many Sends at once
+// keep it busy. A paced one is asked for as many as may leave without one
+// waiting behind another, so that the receiver never sees more than the rate
+// and one message a connection.
+type sized interface {
+	Concurrency(paced bool) int
+}
+
+// abreast is how many Sends of a channel are on their way at once: by the
+// setting, or as many as the open channel or its driver likes.
+func abreast(c config.Channel, d channels.Driver, ch channels.Channel) int {
+	if s, ok := ch.(sized); ok && c.Concurrency == 0 {
+		return s.Concurrency(c.Rate.PerSecond() > 0)
+	}
+	return c.Workers(d)
 }
