@@ -68,6 +68,7 @@ type Delivery struct {
 	Address                 string
 	Turn                    int64 // fencing number: grows at every claim, never goes back
 	Attempt                 int   // tries charged so far
+	Crashes                 int   // times a process died that may have died of it
 	ExpiresAt               time.Time
 	Data                    json.RawMessage // what the sender of a single message gave
 	Person                  *Person         // nil when the contact was erased meanwhile

@@ -50,6 +50,10 @@ type Seats interface {
 	// Reclaim judges the rows of dead workers: claimed ones are free again,
 	// offered ones are what the policy of their class and channel says.
 	Reclaim(ctx context.Context, policy func(class channels.Class, channel string) Policy, now time.Time) (Reclaimed, error)
+	// Suspect notes how often a claimed delivery may have brought its process
+	// down. It survives the process. Reclaim notes 1 for what the dead had
+	// claimed.
+	Suspect(ctx context.Context, delivery, turn int64, crashes int) error
 }
 
 // Seat is a worker's place. Its number stands on the rows it works on.

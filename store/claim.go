@@ -56,7 +56,7 @@ WITH pick (id) AS MATERIALIZED (
 )
 UPDATE deliveries SET state = 'claimed', reason = '', turn = turn + 1, worker_id = $4, updated_at = $2
 FROM pick WHERE deliveries.id = pick.id
-RETURNING deliveries.id, run_id, batch_id, contact_id, COALESCE(address, ''), turn, attempt, expires_at, COALESCE(data, '')`
+RETURNING deliveries.id, run_id, batch_id, contact_id, COALESCE(address, ''), turn, attempt, crashes, expires_at, COALESCE(data, '')`
 
 const qCountClaim query = `UPDATE batches SET queued = queued - $2, claimed = claimed + $2 WHERE id = $1`
 
@@ -92,7 +92,7 @@ func (s *Store) Claim(ctx context.Context, batch, worker int64, n int, now time.
 func scanClaimed(scan func(...any) error) (d outbox.Delivery, err error) {
 	var expires int64
 	var data string
-	err = scan(&d.ID, &d.Run, &d.Batch, &d.Contact, &d.Address, &d.Turn, &d.Attempt, &expires, &data)
+	err = scan(&d.ID, &d.Run, &d.Batch, &d.Contact, &d.Address, &d.Turn, &d.Attempt, &d.Crashes, &expires, &data)
 	d.ExpiresAt = when(expires)
 	if data != "" {
 		d.Data = json.RawMessage(data)
@@ -168,7 +168,7 @@ func (s *Store) Rest(ctx context.Context, batch int64) error {
 }
 
 const qDelivered query = `
-SELECT id, run_id, batch_id, contact_id, COALESCE(address, ''), turn, attempt, expires_at, COALESCE(data, '')
+SELECT id, run_id, batch_id, contact_id, COALESCE(address, ''), turn, attempt, crashes, expires_at, COALESCE(data, '')
 FROM deliveries WHERE run_id = $1 AND contact_id = $2`
 
 // Delivered returns the delivery of a run to a contact with its person, for

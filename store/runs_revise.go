@@ -34,7 +34,7 @@ WITH pick (id) AS MATERIALIZED (
   LIMIT $8
 )
 UPDATE deliveries SET state = CAST($5 AS TEXT), reason = CASE WHEN CAST($5 AS TEXT) = 'failed' THEN reason ELSE '' END, worker_id = NULL, updated_at = $6,
-  attempt = CASE WHEN CAST($5 AS TEXT) = 'queued' THEN 0 ELSE attempt END,
+  attempt = CASE WHEN CAST($5 AS TEXT) = 'queued' THEN 0 ELSE attempt END, crashes = CASE WHEN crashes > 1 THEN 1 ELSE crashes END,
   turn = CASE WHEN state = 'failed' THEN turn + 1 ELSE turn END,
   not_before = CASE WHEN CAST($5 AS TEXT) = 'queued' THEN $6 ELSE not_before END,
   expires_at = CASE WHEN CAST($5 AS TEXT) = 'queued' AND CAST($7 AS BIGINT) > 0 THEN CAST($6 AS BIGINT) + $7 ELSE expires_at END

@@ -181,7 +181,7 @@ func (c *chair) free() error {
 }
 
 const qSeats query = `
-SELECT w.id, w.beat_at FROM workers w
+SELECT w.id, w.beat_at, w.gone_at IS NOT NULL FROM workers w
 WHERE w.gone_at IS NULL
   OR EXISTS (SELECT 1 FROM deliveries d WHERE d.worker_id = w.id AND d.state IN ('claimed', 'sending'))
 ORDER BY w.id`
@@ -191,6 +191,7 @@ ORDER BY w.id`
 type silent struct {
 	id      int64
 	certain bool
+	left    bool // it gave its seat up, so that it did not die of what it had in hand
 }
 
 // Reclaim judges the rows of dead workers. A live worker's rows are never
@@ -199,7 +200,7 @@ func (s *Store) Reclaim(ctx context.Context, policy func(channels.Class, string)
 	var out outbox.Reclaimed
 	seats, err := collect(ctx, s.reader(), qSeats, func(scan func(...any) error) (w silent, err error) {
 		var beat int64
-		err = scan(&w.id, &beat)
+		err = scan(&w.id, &beat, &w.left)
 		w.certain = s.d == &sqliteDialect || now.Sub(when(beat)).Abs() >= deadAfter
 		return w, err
 	})
@@ -272,14 +273,21 @@ func (s *Store) bury(ctx context.Context, w silent, policy func(channels.Class, 
 				return err
 			}
 			var e exchange
+			var claimed []int64
 			for _, o := range list {
 				last = o.id
 				p := policy(o.class, o.channel)
 				if w.certain || !p.Repeat || o.state == outbox.Claimed {
 					e.orphan(o, p, now, &step)
 				}
+				if o.state == outbox.Claimed && !w.left {
+					claimed = append(claimed, o.id)
+				}
 			}
-			if err := e.write(ctx, t); err != nil || len(list) > 0 || !w.certain {
+			if err := e.write(ctx, t); err != nil {
+				return err
+			}
+			if err := t.suspect(ctx, claimed); err != nil || len(list) > 0 || !w.certain {
 				return err
 			}
 			if _, err := t.exec(ctx, qDisarm); err != nil {

@@ -317,6 +317,9 @@ func (m *model) Reclaim(_ context.Context, policy func(channels.Class, string) o
 		}
 		run := m.runs[r.Run]
 		state, reason := policy(run.Class, run.Channel).Orphan(r.state, r.Attempt)
+		if r.state == outbox.Claimed {
+			r.Crashes = max(r.Crashes, 1)
+		}
 		switch {
 		case state == outbox.Uncertain:
 			sum.Uncertain++
@@ -333,6 +336,15 @@ func (m *model) Reclaim(_ context.Context, policy func(channels.Class, string) o
 		}
 	}
 	return sum, nil
+}
+
+func (m *model) Suspect(_ context.Context, delivery, turn int64, crashes int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.rows[delivery]; r != nil && r.Turn == turn && r.state == outbox.Claimed && m.away == nil {
+		r.Crashes = crashes
+	}
+	return m.away
 }
 
 type modelSeat struct {

@@ -64,6 +64,9 @@ func (j *job) send(ctx context.Context, d outbox.Delivery) {
 	}
 	m, err := a.compose(ctx)
 	if err != nil {
+		if a.fatal(err) {
+			return
+		}
 		a.spoil(ctx, err)
 		return
 	}
@@ -107,8 +110,20 @@ func (a *attempt) gone(ctx context.Context) {
 	}
 }
 
-// compose writes the message; a crash in it spoils this delivery only.
+// compose writes the message; a crash in it spoils this delivery only, as far
+// as the language allows. What brings the whole process down is found by the
+// way suspects are written.
 func (a *attempt) compose(ctx context.Context) (m channels.Message, err error) {
+	if a.d.Crashes > 0 {
+		return a.alone(ctx)
+	}
+	a.w.desk.RLock()
+	defer a.w.desk.RUnlock()
+	return a.write(ctx)
+}
+
+func (a *attempt) write(ctx context.Context) (m channels.Message, err error) {
+	failpoint.For("in_render", a.d.Address)
 	defer func() {
 		if crash := recover(); crash != nil {
 			a.w.crashed(a.d, "render")

@@ -109,6 +109,8 @@ type Worker struct {
 	pump      *pump
 	runs      *Cache[int64, *runInfo]
 	zones     *Cache[string, *time.Location]
+	desk      sync.RWMutex // where messages are written: suspects have it for themselves
+	suspects  sync.Mutex   // one suspect at a time
 
 	hard    context.Context //nolint:containedctx // the life of open sends, longer than any call's
 	giveUp  context.CancelFunc

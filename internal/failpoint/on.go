@@ -37,3 +37,11 @@ func At(name string) {
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	select {} // the signal is on its way
 }
+
+// For is At for the passage of one: name and who stand in RAPPORT_FAILPOINT
+// with a blank between them.
+func For(name, who string) {
+	if p := target(); strings.HasPrefix(p.name, name+" ") {
+		At(name + " " + who)
+	}
+}
