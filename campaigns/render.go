@@ -1,7 +1,6 @@
 package campaigns
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -30,83 +29,6 @@ func ZonesFrom(home *time.Location) Zones {
 		}
 		return z
 	}
-}
-
-// View is what a template sees of a person: the one way by which sending,
-// previews and tests turn a contact into values. types are the types of
-// attributes; zones turns the name of a person's zone, which may be empty, into
-// the zone. Attributes that do not fit their type are missing.
-func View(p outbox.Person, types map[string]contacts.Type, data json.RawMessage, campaign string, zones Zones, now time.Time) (templates.View, error) {
-	v := templates.View{Locale: p.Locale, Zone: zones(p.Zone), Now: now, Campaign: campaign, Contact: map[string]any{}}
-	if err := decode(p.Attributes, &v.Contact); err != nil {
-		return v, fmt.Errorf("read the attributes of a contact: %w", err)
-	}
-	if err := decode(data, &v.Data); err != nil {
-		return v, fmt.Errorf("read the data of a message: %w", err)
-	}
-	if v.Contact == nil { // "null"
-		v.Contact = map[string]any{}
-	}
-	for name, value := range v.Contact {
-		if value == nil {
-			delete(v.Contact, name)
-			continue
-		}
-		if us, whole := value.(int64); whole && types[name] == contacts.Time {
-			v.Contact[name] = time.UnixMicro(us).UTC()
-		}
-	}
-	for kind, shown := range p.Addresses {
-		v.Contact[kind] = shown
-	}
-	for name, value := range map[string]string{"id": p.UID, "external_id": p.ExternalID, "locale": p.Locale, "time_zone": p.Zone} {
-		if value != "" {
-			v.Contact[name] = value
-		} else {
-			delete(v.Contact, name)
-		}
-	}
-	return v, nil
-}
-
-// decode reads a JSON object with whole numbers as int64 and others as
-// float64.
-func decode(raw json.RawMessage, into *map[string]any) error {
-	if len(raw) == 0 {
-		return nil
-	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	if err := dec.Decode(into); err != nil {
-		return err
-	}
-	for k, v := range *into {
-		(*into)[k] = plain(v)
-	}
-	return nil
-}
-
-func plain(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		if i, err := v.Int64(); err == nil {
-			return i
-		}
-		f, err := v.Float64()
-		if err != nil {
-			return v.String()
-		}
-		return f
-	case []any:
-		for i := range v {
-			v[i] = plain(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = plain(v[k])
-		}
-	}
-	return v
 }
 
 // PersonOf is a contact as deliveries carry it.

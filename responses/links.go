@@ -46,36 +46,53 @@ type Links struct {
 	l         *Linker
 	s         Subject
 	anonymous bool
-	click     string // prefix of all click links
+	made      [5]string // by place, see once
+}
+
+// The places in Links.made.
+const (
+	madeClick = iota
+	madeOpen
+	madeUnsubscribe
+	madePreferences
+	madeView
+)
+
+// once makes an address when it is first asked for.
+func (l *Links) once(place int, path string, p Purpose, s Subject, suffix string) string {
+	if l.made[place] == "" {
+		var space [512]byte
+		b := append(append(space[:0], l.l.base...), path...)
+		b = l.l.tokens.append(b, p, s)
+		l.made[place] = string(append(b, suffix...))
+	}
+	return l.made[place]
 }
 
 // Click is the address that leads to link number n of the revision.
-func (l *Links) Click(n int) string {
-	if l.click == "" {
-		l.click = l.l.base + PathClick + l.l.tokens.Sign(ForClick, l.hit()) + "/"
-	}
-	return l.click + strconv.Itoa(n)
-}
+func (l *Links) Click(n int) string { return l.ClickPrefix() + strconv.Itoa(n) }
+
+// ClickPrefix is what all click links of the message begin with; the number of
+// the link follows.
+func (l *Links) ClickPrefix() string { return l.once(madeClick, PathClick, ForClick, l.hit(), "/") }
 
 // Open is the address of the open pixel.
-func (l *Links) Open() string {
-	return l.l.base + PathOpen + l.l.tokens.Sign(ForOpen, l.hit()) + OpenSuffix
-}
+func (l *Links) Open() string { return l.once(madeOpen, PathOpen, ForOpen, l.hit(), OpenSuffix) }
 
 // Unsubscribe is the page to end the topic, and the one-click address of RFC
 // 8058. It works without end.
 func (l *Links) Unsubscribe() string {
-	return l.l.base + PathUnsubscribe + l.l.tokens.Sign(ForUnsubscribe, l.s)
+	return l.once(madeUnsubscribe, PathUnsubscribe, ForUnsubscribe, l.s, "")
 }
 
 // Preferences is the preference centre of the person. It works without end.
 func (l *Links) Preferences() string {
-	return l.l.base + PathPreferences + l.l.tokens.Sign(ForPreferences, l.s)
+	return l.once(madePreferences, PathPreferences, ForPreferences, l.s, "")
 }
 
 // View is the letter in a browser.
 func (l *Links) View() string {
-	return l.l.base + PathView + l.l.tokens.Sign(ForView, Subject{Run: l.s.Run, Contact: l.s.Contact})
+	return l.once(madeView, PathView, ForView, Subject{Run: l.s.Run, Contact: l.s.Contact}, "")
 }
 
 func (l *Links) hit() Subject {

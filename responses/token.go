@@ -92,49 +92,61 @@ func NewTokens(key []byte, older ...[]byte) (*Tokens, error) {
 // signer computes MACs with one key; the state after the key is kept.
 type signer struct{ free sync.Pool }
 
+// mac is one computation with room for what is signed, so that signing needs no
+// memory of its own.
 type mac struct {
-	h   hash.Hash
-	sum [sha256.Size]byte
+	h    hash.Hash
+	body [maxToken]byte
+	sum  [sha256.Size]byte
 }
 
 func newSigner(key []byte) *signer {
 	return &signer{free: sync.Pool{New: func() any { return &mac{h: hmac.New(sha256.New, key)} }}}
 }
 
-// append appends the MAC over b to b.
-func (s *signer) append(b []byte) []byte {
-	m := s.free.Get().(*mac)
+// sign appends the MAC over b to b, which should lie in m.body.
+func (m *mac) sign(b []byte) []byte {
 	m.h.Reset()
 	m.h.Write(b)
-	b = append(b, m.h.Sum(m.sum[:0])[:macBytes]...)
-	s.free.Put(m)
-	return b
+	return append(b, m.h.Sum(m.sum[:0])[:macBytes]...)
 }
 
 // valid compares in constant time.
 func (s *signer) valid(body, sum []byte) bool {
-	var space [maxToken]byte
-	want := s.append(append(space[:0], body...))
-	return hmac.Equal(want[len(body):], sum)
+	m := s.free.Get().(*mac)
+	want := m.sign(append(m.body[:0], body...))
+	ok := hmac.Equal(want[len(body):], sum)
+	s.free.Put(m)
+	return ok
 }
 
 // Sign returns the token of a subject: letters, digits, - and _, and for
 // return paths at most 56 lower-case letters and digits. It panics when a
 // name of the subject is longer than 64 octets, which no name of the house is.
 func (t *Tokens) Sign(p Purpose, s Subject) string {
-	var space [maxToken]byte
-	b := append(space[:0], version)
+	var space [2 * maxToken]byte
+	return string(t.append(space[:0], p, s))
+}
+
+// append appends the token of a subject.
+func (t *Tokens) append(out []byte, p Purpose, s Subject) []byte {
+	signer := t.signers[p][0]
+	m := signer.free.Get().(*mac)
+	b := append(m.body[:0], version)
 	b = binary.AppendUvarint(b, uint64(s.Run))     //nolint:gosec // numbers of rows are positive
 	b = binary.AppendUvarint(b, uint64(s.Contact)) //nolint:gosec // as above
 	if p.scoped() {
 		b = appendName(b, s.Driver)
 		b = appendName(b, s.Topic)
 	}
-	b = t.signers[p][0].append(b)
+	b = m.sign(b)
 	if p == ForReturn {
-		return t.folded.EncodeToString(b)
+		out = t.folded.AppendEncode(out, b)
+	} else {
+		out = t.spelling.AppendEncode(out, b)
 	}
-	return t.spelling.EncodeToString(b)
+	signer.free.Put(m)
+	return out
 }
 
 func appendName(b []byte, name string) []byte {

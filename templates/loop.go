@@ -9,7 +9,7 @@ import (
 type forNode struct {
 	part     string
 	line     int
-	slot     int   // of the variable
+	slot     int  // of the variable
 	quick    *way // what is gone over, when it is a plain path; else over
 	over     expressions.Expression
 	roots    []string // of all three expressions
@@ -29,7 +29,7 @@ type loopNumber struct {
 // loopState is where a loop stands.
 type loopState struct{ index, length int }
 
-func (n forNode) render(r *run) error {
+func (n *forNode) render(r *run) error {
 	items, err := n.items(r)
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func (n forNode) render(r *run) error {
 	return err
 }
 
-func (n forNode) items(r *run) ([]any, error) {
+func (n *forNode) items(r *run) ([]any, error) {
 	v, err := n.list(r)
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (n forNode) items(r *run) ([]any, error) {
 	return items[:min(len(items), max(limit, 0), maxItems)], nil
 }
 
-func (n forNode) list(r *run) (any, error) {
+func (n *forNode) list(r *run) (any, error) {
 	if n.quick != nil {
 		return r.look(n.quick).any(), nil
 	}
@@ -88,7 +88,7 @@ func (n forNode) list(r *run) (any, error) {
 	return v.any(), err
 }
 
-func (n forNode) number(r *run, number loopNumber) (int, error) {
+func (n *forNode) number(r *run, number loopNumber) (int, error) {
 	if number.eval == nil {
 		return number.fixed, nil
 	}

@@ -26,7 +26,7 @@ type outputNode struct {
 	esc escape
 }
 
-func (n outputNode) render(r *run) error {
+func (n *outputNode) render(r *run) error {
 	v, err := r.value(n.expr)
 	if err != nil {
 		return err
@@ -42,11 +42,11 @@ type clickNode struct {
 	html   string // the target, escaped for an attribute
 }
 
-func newClickNode(n int, target string) clickNode {
-	return clickNode{n: n, digits: strconv.Itoa(n), target: target, html: string(appendHTML(nil, target))}
+func newClickNode(n int, target string) *clickNode {
+	return &clickNode{n: n, digits: strconv.Itoa(n), target: target, html: string(appendHTML(nil, target))}
 }
 
-func (n clickNode) render(r *run) error {
+func (n *clickNode) render(r *run) error {
 	start := len(r.out)
 	switch {
 	case r.view.Track && r.html:
@@ -67,7 +67,7 @@ func (n clickNode) render(r *run) error {
 }
 
 // append writes a link by the prefix that all links of a message share.
-func (n clickNode) append(out []byte, prefix string, links Links, html bool) []byte {
+func (n *clickNode) append(out []byte, prefix string, links Links, html bool) []byte {
 	switch {
 	case prefix != "":
 		return append(append(out, prefix...), n.digits...)
@@ -87,13 +87,13 @@ func (r *run) clickPrefix() string {
 }
 
 // pixelNode writes the image that tells of an opened letter.
-type pixelNode struct{ rest textNode }
+type pixelNode struct{ rest *textNode }
 
-func newPixelNode() pixelNode {
-	return pixelNode{fixedText(`" width="1" height="1" alt="" style="display:block;width:1px;height:1px;border:0" />`)}
+func newPixelNode() *pixelNode {
+	return &pixelNode{fixedText(`" width="1" height="1" alt="" style="display:block;width:1px;height:1px;border:0" />`)}
 }
 
-func (n pixelNode) render(r *run) error {
+func (n *pixelNode) render(r *run) error {
 	if !r.view.Track {
 		return nil
 	}
@@ -105,16 +105,16 @@ func (n pixelNode) render(r *run) error {
 
 // preheadNode writes the preheader where mail programs look for it and people
 // do not. The filler keeps the letter's first words out of the preview line.
-type preheadNode struct{ before, after textNode }
+type preheadNode struct{ before, after *textNode }
 
-func newPreheadNode() preheadNode {
-	return preheadNode{
+func newPreheadNode() *preheadNode {
+	return &preheadNode{
 		fixedText(`<div style="display:none;max-height:0;overflow:hidden;mso-hide:all" aria-hidden="true">`),
 		fixedText(strings.Repeat("&#847;&zwnj;&nbsp;", 60) + `</div>`),
 	}
 }
 
-func (n preheadNode) render(r *run) error {
+func (n *preheadNode) render(r *run) error {
 	if r.preheader == "" {
 		return nil
 	}
@@ -134,8 +134,9 @@ type branch struct {
 	body   []node
 }
 
-func (n ifNode) render(r *run) error {
-	for _, b := range n.branches {
+func (n *ifNode) render(r *run) error {
+	for i := range n.branches {
+		b := &n.branches[i]
 		if b.cond == nil {
 			return r.nodes(b.body)
 		}
@@ -171,7 +172,7 @@ type whenValue struct {
 	roots []string
 }
 
-func (n caseNode) render(r *run) error {
+func (n *caseNode) render(r *run) error {
 	subject, err := r.value(n.subject)
 	if err != nil {
 		return err
@@ -197,7 +198,7 @@ type assignNode struct {
 	value *expr
 }
 
-func (n assignNode) render(r *run) error {
+func (n *assignNode) render(r *run) error {
 	v, err := r.value(n.value)
 	if err != nil {
 		return err
@@ -212,7 +213,7 @@ type captureNode struct {
 	body   []node
 }
 
-func (n captureNode) render(r *run) error {
+func (n *captureNode) render(r *run) error {
 	start, spans := len(r.out), len(r.spans)
 	err := r.nodes(n.body)
 	text := string(r.out[start:])
@@ -227,14 +228,14 @@ func (n captureNode) render(r *run) error {
 
 type breakNode struct{ err error }
 
-func (n breakNode) render(*run) error { return n.err }
+func (n *breakNode) render(*run) error { return n.err }
 
 type cycleNode struct {
 	group  string
 	values []string
 }
 
-func (n cycleNode) render(r *run) error {
+func (n *cycleNode) render(r *run) error {
 	i := r.count(n.group, 1) - 1
 	r.append(n.values[i%len(n.values)])
 	return r.spend(1)
@@ -246,7 +247,7 @@ type countNode struct {
 	step int
 }
 
-func (n countNode) render(r *run) error {
+func (n *countNode) render(r *run) error {
 	v := r.count("count "+n.name, n.step)
 	if n.step > 0 {
 		v-- // increment shows the value before, decrement the one after

@@ -310,11 +310,11 @@ func (p *letterPart) estimate() int {
 	n := 0
 	for _, node := range p.nodes {
 		switch node := node.(type) {
-		case textNode:
+		case *textNode:
 			n += len(node.text)
-		case gapNode:
+		case *gapNode:
 			n += len(node.words.text) + 2
-		case clickNode:
+		case *clickNode:
 			n += 120
 		default:
 			n += 64

@@ -72,13 +72,18 @@ func (r *run) nodes(list []node) error {
 // too many or whose time is over.
 func (r *run) spend(size int) error {
 	r.steps += 1 + size/sizeStep
+	if r.steps < watchFrom && len(r.out)-r.base <= r.limit {
+		return nil
+	}
+	return r.overspent()
+}
+
+func (r *run) overspent() error {
 	switch {
 	case len(r.out)-r.base > r.limit:
 		return problemf(r.part, 0, "the result is longer than %d bytes; make it shorter", r.limit)
 	case r.steps > maxSteps:
 		return problemf(r.part, 0, "the template does more than %d steps; use fewer or shorter loops", maxSteps)
-	case r.steps < watchFrom:
-		return nil
 	}
 	if r.stop == nil {
 		r.ctx, r.stop = context.WithTimeout(r.ctx, maxTime)
@@ -225,7 +230,7 @@ func (r *run) append(s string) {
 }
 
 // write escapes a value for its place.
-func (r *run) write(n outputNode, v value) error {
+func (r *run) write(n *outputNode, v value) error {
 	start := len(r.out)
 	var err error
 	switch {

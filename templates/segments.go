@@ -23,20 +23,20 @@ const worthFixing = 32
 // maxSpans bounds the account of a letter with very long loops.
 const maxSpans = 4_096
 
-func fixedText(text string) textNode {
-	n := textNode{text: text}
+func fixedText(text string) *textNode {
+	n := &textNode{text: text}
 	if len(text) >= worthFixing {
 		n.fixed = channels.NewFixed(text)
 	}
 	return n
 }
 
-func (n textNode) render(r *run) error {
+func (n *textNode) render(r *run) error {
 	n.write(r)
 	return r.spend(len(n.text))
 }
 
-func (n textNode) write(r *run) {
+func (n *textNode) write(r *run) {
 	from := len(r.out)
 	r.out = append(r.out, n.text...)
 	if n.fixed != nil && len(r.spans) < maxSpans {
@@ -74,12 +74,12 @@ func (g *gap) join(h gap) {
 // that are settled once.
 type gapNode struct {
 	before, after gap
-	words         textNode
+	words         *textNode
 	spoken        bool // there are words between the gaps, even if nothing of them is visible
 }
 
-func newGapNode(text string) gapNode {
-	var n gapNode
+func newGapNode(text string) *gapNode {
+	n := &gapNode{}
 	from, to := 0, len(text)
 	for from < to && isGap(text[from]) {
 		n.before.see(text[from])
@@ -96,7 +96,7 @@ func newGapNode(text string) gapNode {
 	return n
 }
 
-func (n gapNode) render(r *run) error {
+func (n *gapNode) render(r *run) error {
 	r.gap.join(n.before)
 	if n.spoken {
 		r.closeGap()
@@ -166,7 +166,7 @@ func isGap(c byte) bool { return c == ' ' || c >= '\t' && c <= '\f' }
 // fix brings the texts of a block into the form in which they leave.
 func (c *compiler) fix(list []node) []node {
 	for i, n := range list {
-		t, ok := n.(textNode)
+		t, ok := n.(*textNode)
 		if !ok {
 			continue
 		}

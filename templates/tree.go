@@ -69,9 +69,9 @@ func (c *compiler) list(until []string) ([]node, *piece, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		if t, ok := n.(textNode); ok && len(out) > 0 {
-			if before, ok := out[len(out)-1].(textNode); ok {
-				out[len(out)-1] = textNode{text: before.text + t.text}
+		if t, ok := n.(*textNode); ok && len(out) > 0 {
+			if before, ok := out[len(out)-1].(*textNode); ok {
+				out[len(out)-1] = &textNode{text: before.text + t.text}
 				continue
 			}
 		}
@@ -87,7 +87,7 @@ func isEnd(name string) bool {
 func (c *compiler) node(p *piece) (node, error) {
 	switch p.kind {
 	case textPiece:
-		return textNode{text: p.text}, nil
+		return &textNode{text: p.text}, nil
 	case outputPiece:
 		return c.output(p)
 	case clickPiece:
@@ -106,7 +106,7 @@ func (c *compiler) output(p *piece) (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return outputNode{e, p.esc}, nil
+	return &outputNode{e, p.esc}, nil
 }
 
 // read compiles an expression and remembers what it reads.
@@ -155,9 +155,9 @@ func (c *compiler) tag(p *piece) (node, error) {
 	case "assign":
 		return c.assign(p)
 	case "break":
-		return breakNode{errBreak}, nil
+		return &breakNode{errBreak}, nil
 	case "continue":
-		return breakNode{errContinue}, nil
+		return &breakNode{errContinue}, nil
 	case "cycle":
 		return c.cycle(p)
 	case "increment", "decrement":
@@ -165,7 +165,7 @@ func (c *compiler) tag(p *piece) (node, error) {
 		if err != nil {
 			return nil, err
 		}
-		return countNode{name, map[string]int{"increment": 1, "decrement": -1}[p.name]}, nil
+		return &countNode{name, map[string]int{"increment": 1, "decrement": -1}[p.name]}, nil
 	case "include", "render":
 		return nil, problemf(c.part, p.line, "{%% %s %%} is not available: a template is complete in itself; copy the text here", p.name)
 	}
@@ -181,7 +181,7 @@ func (c *compiler) unclosed(p, end *piece) error {
 }
 
 func (c *compiler) cond(p *piece) (node, error) {
-	var n ifNode
+	n := &ifNode{}
 	at := p
 	for {
 		b := branch{negate: at == p && p.name == "unless"}
@@ -215,7 +215,7 @@ func (c *compiler) choice(p *piece) (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := caseNode{subject: subject}
+	n := &caseNode{subject: subject}
 	_, at, err := c.block("when", "else", "endcase") // what stands before the first when is not shown
 	for err == nil && at != nil && (at.name == "when" || at.name == "else") {
 		w := when{part: c.part, line: at.line}
@@ -272,8 +272,8 @@ func (c *compiler) loop(p *piece) (node, error) {
 	if c.loops > maxLoops {
 		return nil, problemf(c.part, p.line, "has more than %d loops within each other; take one out", maxLoops)
 	}
-	n := forNode{part: c.part, line: p.line}
-	if err := c.loopHead(&n, p); err != nil {
+	n := &forNode{part: c.part, line: p.line}
+	if err := c.loopHead(n, p); err != nil {
 		return nil, err
 	}
 	body, end, err := c.block("else", "endfor")
@@ -367,7 +367,7 @@ func (c *compiler) capture(p *piece) (node, error) {
 	if end == nil || end.name != "endcapture" {
 		return nil, c.unclosed(p, end)
 	}
-	return captureNode{c.slot(name), c.syntax == channels.HTML || c.syntax == channels.Mrkdwn, body}, nil
+	return &captureNode{c.slot(name), c.syntax == channels.HTML || c.syntax == channels.Mrkdwn, body}, nil
 }
 
 func (c *compiler) assign(p *piece) (node, error) {
@@ -383,7 +383,7 @@ func (c *compiler) assign(p *piece) (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return assignNode{c.slot(name), e}, nil
+	return &assignNode{c.slot(name), e}, nil
 }
 
 // newName accepts the name of a variable that the template makes.
@@ -410,5 +410,5 @@ func (c *compiler) cycle(p *piece) (node, error) {
 			shown[i] = visible(shown[i])
 		}
 	}
-	return cycleNode{group, shown}, nil
+	return &cycleNode{group, shown}, nil
 }

@@ -1,9 +1,12 @@
 package app
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rapport/campaigns"
@@ -27,8 +30,9 @@ func (h *House) open(ctx context.Context, run outbox.Run) (worker.Compose, error
 		tracking = h.Config.Tracking
 	}
 	marketing := run.Class == channels.Marketing
+	data := &lastData{}
 	return func(ctx context.Context, d outbox.Delivery) (channels.Message, error) {
-		view, err := h.view(ctx, run, d)
+		view, err := h.view(ctx, run, d, data)
 		if err != nil {
 			return channels.Message{}, err
 		}
@@ -40,7 +44,7 @@ func (h *House) open(ctx context.Context, run outbox.Run) (worker.Compose, error
 			return channels.Message{}, err
 		}
 		m := channels.Message{
-			Content: out.Content, Files: out.Files, List: run.Topic, ReplyTo: run.ReplyTo,
+			Content: out.Content, Fixed: out.Fixed, Files: out.Files, List: run.Topic, ReplyTo: run.ReplyTo,
 			Return: h.links.Return(run.ID, d.Contact),
 		}
 		if marketing {
@@ -51,16 +55,37 @@ func (h *House) open(ctx context.Context, run outbox.Run) (worker.Compose, error
 }
 
 // view is what the template may see of the person of a delivery.
-func (h *House) view(ctx context.Context, run outbox.Run, d outbox.Delivery) (templates.View, error) {
-	types, err := h.types.get(ctx)
+func (h *House) view(ctx context.Context, run outbox.Run, d outbox.Delivery, data *lastData) (templates.View, error) {
+	times, err := h.types.get(ctx)
 	if err != nil {
 		return templates.View{}, fmt.Errorf("read the types of attributes: %w", err)
 	}
-	view, err := campaigns.View(*d.Person, types, d.Data, run.Name, h.zone, h.now())
+	values, err := data.read(d.Data)
+	view := campaigns.Glance(d.Person, times, values, run.Name, h.zone, h.now())
 	if view.Locale == "" {
 		view.Locale = h.Config.Locale
 	}
 	return view, err
+}
+
+// lastData remembers the data that were read last: all messages of a campaign
+// have the same. Letters change nothing of them.
+type lastData struct{ last atomic.Pointer[readData] }
+
+type readData struct {
+	raw    json.RawMessage
+	values map[string]any
+}
+
+func (l *lastData) read(raw json.RawMessage) (map[string]any, error) {
+	if last := l.last.Load(); last != nil && bytes.Equal(last.raw, raw) {
+		return last.values, nil
+	}
+	values, err := campaigns.Data(raw)
+	if err == nil {
+		l.last.Store(&readData{raw, values})
+	}
+	return values, err
 }
 
 // zone remembers the zones it was asked for: reading one costs more than a
@@ -74,31 +99,31 @@ func (h *House) zone(name string) *time.Location {
 	return z
 }
 
-// typeTable remembers the types of attributes. It is read again every few
+// typeTable remembers which attributes are times. It is read again every few
 // seconds, as imports may learn new ones.
 type typeTable struct {
 	contacts *contacts.Service
 	now      func() time.Time
 
 	mu    sync.Mutex
-	types map[string]contacts.Type
+	times map[string]bool
 	read  time.Time
 }
 
 // typesFor is how long the table is believed.
 const typesFor = 5 * time.Second
 
-func (t *typeTable) get(ctx context.Context) (map[string]contacts.Type, error) {
+func (t *typeTable) get(ctx context.Context) (map[string]bool, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
-	if age := now.Sub(t.read); t.types != nil && age >= 0 && age < typesFor {
-		return t.types, nil
+	if age := now.Sub(t.read); t.times != nil && age >= 0 && age < typesFor {
+		return t.times, nil
 	}
 	types, err := t.contacts.Attributes(ctx)
 	if err != nil {
 		return nil, err
 	}
-	t.types, t.read = types, now
-	return types, nil
+	t.times, t.read = campaigns.Times(types), now
+	return t.times, nil
 }
