@@ -17,6 +17,9 @@ type Address struct {
 	// Normalize returns the canonical spelling, which is what is compared and
 	// written to; the display form is kept beside it. The error is a sentence.
 	Normalize func(string) (string, error)
+	// Separator stands before the receiving domain of an address, "@" in an
+	// e-mail address; empty: addresses of this kind have no domain.
+	Separator string
 	// Implied: every contact has one without being asked, its external ID or
 	// else its own ID.
 	Implied bool
@@ -26,10 +29,23 @@ type Address struct {
 // as A-label (RFC 5321 section 2.3.11, RFC 5890). RFC 5321 lets a host tell
 // local parts apart by case; none of the large ones does, and two contacts for
 // one mailbox would be worse.
-var Email = Address{Kind: "email", Normalize: normalizeEmail}
+var Email = Address{Kind: "email", Normalize: normalizeEmail, Separator: "@"}
 
 // Phone is a telephone number in E.164 form, "+4930123456".
 var Phone = Address{Kind: "phone", Normalize: normalizePhone}
+
+// Domain is who receives for a canonical address, as far as the kind tells:
+// receivers judge and slow down senders by it. Empty: nobody in particular.
+func (a Address) Domain(canonical string) string {
+	if a.Separator == "" {
+		return ""
+	}
+	i := strings.LastIndex(canonical, a.Separator)
+	if i < 0 {
+		return ""
+	}
+	return canonical[i+len(a.Separator):]
+}
 
 const (
 	maxLocal   = 64  // RFC 5321 section 4.5.3.1.1

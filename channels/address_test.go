@@ -116,3 +116,20 @@ func checkStable(t *testing.T, kind channels.Address, text string, longest int) 
 		t.Errorf("%q becomes %q, which is not safe in a command", text, first)
 	}
 }
+
+func TestDomainOfAnAddress(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		kind     channels.Address
+		to, want string
+	}{
+		{channels.Email, "anna@example.com", "example.com"},
+		{channels.Email, "nobody", ""},
+		{channels.Phone, "+4930123456", ""},
+		{channels.Address{Kind: "room", Separator: ":"}, "a:b:c", "c"},
+	} {
+		if got := test.kind.Domain(test.to); got != test.want {
+			t.Errorf("%s %q: %q, want %q", test.kind.Kind, test.to, got, test.want)
+		}
+	}
+}

@@ -31,6 +31,11 @@ type Env struct {
 	ReplyTo string           // the channel's reply address, when configured
 	Private []string         // internal hosts or networks the configuration allows to reach
 	Now     func() time.Time // the clock; nil: time.Now
+	// Pace returns when a message may leave under a limit of the driver's own,
+	// like the rate of one of its servers: key names what is limited within the
+	// channel. All processes share the limit. It returns the context's error
+	// when that ends first. Nil: the driver is on its own, as in a test message.
+	Pace func(ctx context.Context, key string, perSecond float64) error
 }
 
 // Traits is how a driver likes to be driven.

@@ -95,6 +95,8 @@ const (
 	WaitQuiet  Reason = "quiet"
 	WaitHeld   Reason = "held"
 	WaitPaused Reason = "paused"
+	WaitSlow   Reason = "slow"   // the receiving domain takes so many at a time
+	WaitWarmup Reason = "warmup" // the channel has sent what its plan allows today
 
 	ByPerson Reason = "by_person" // cancelled
 	TimeOver Reason = "time_over" // expired
@@ -108,6 +110,7 @@ var known = map[Reason]bool{
 	PolicyRefused: true, Authentication: true, ContentRefused: true, TooLarge: true, Connection: true,
 	TLS: true, Timeout: true, NoSMTPUTF8: true, Refused: true, RenderFailed: true, NoAnswer: true,
 	ProcessDied: true, Crashed: true, WaitRetry: true, WaitQuiet: true, WaitHeld: true, WaitPaused: true,
+	WaitSlow: true, WaitWarmup: true,
 	ByPerson: true, TimeOver: true,
 }
 

@@ -80,3 +80,27 @@ type Holds interface {
 	Lift(ctx context.Context, channel string) (bool, error)
 	Holds(ctx context.Context, now time.Time) ([]Hold, error)
 }
+
+// Paces is what processes share about how fast things leave, beside what is in
+// Redis: it outlives every process.
+type Paces interface {
+	// Slows lists the receiving domains that were asked to be gone easy on.
+	Slows(ctx context.Context) ([]Slow, error)
+	// KeepSlow replaces a domain's state if it is still as it was, by the time
+	// of its last change; false when somebody else was faster. A free one is
+	// forgotten.
+	KeepSlow(ctx context.Context, was, is Slow) (bool, error)
+	// Praise counts messages that a slowed domain has accepted.
+	Praise(ctx context.Context, channel, domain string, n int64) error
+	// LiveRates lists the channels whose rate was set by hand.
+	LiveRates(ctx context.Context) ([]LiveRate, error)
+	// Warm takes up to want of a channel's messages of a day out of limit,
+	// never more; a negative want gives some back. It returns how many were
+	// taken and how many the day has now.
+	Warm(ctx context.Context, channel, day string, limit, want int64) (got, taken int64, err error)
+	// PutOff leaves a batch alone until a time.
+	PutOff(ctx context.Context, batch int64, until time.Time) error
+	// PaceOf is the receiving domain all deliveries of a batch go to; empty
+	// when they go to several.
+	PaceOf(ctx context.Context, batch int64) (string, error)
+}

@@ -135,9 +135,10 @@ func (c *carer) holds(ctx context.Context, now time.Time) {
 		}
 		c.probe(ctx, h, now)
 	}
-	for name := range c.w.lanes {
+	for name, l := range c.w.lanes {
 		value := 0.0
-		if _, is := held[name]; is {
+		_, is := held[name]
+		if l.see(is); is {
 			value = 1
 		}
 		c.w.meter.held.WithLabelValues(name).Set(value)

@@ -67,10 +67,12 @@ type job struct {
 	batch int64
 	which outbox.Lane
 	seat  int64
-	holds int64          // lane.holds when it began
-	halt  atomic.Bool    // the gate said that the run stands still, or the database is away
-	sends sync.WaitGroup // messages on their way
-	open  sync.WaitGroup // outcomes that are not in the database yet
+	holds int64                     // lane.holds when it began
+	pace  string                    // the receiving domain of all of it, if that is limited
+	off   atomic.Pointer[time.Time] // until when the batch is left alone
+	halt  atomic.Bool               // the gate said that the run stands still, or the database is away
+	sends sync.WaitGroup            // messages on their way
+	open  sync.WaitGroup            // outcomes that are not in the database yet
 }
 
 // deliver works on a batch until nothing of it is due, its channel or its run
@@ -95,6 +97,11 @@ func (w *Worker) deliver(ctx context.Context, t task, which outbox.Lane) error {
 		return nil
 	}
 	j := &job{w: w, lane: l, info: info, batch: t.Batch, which: which, seat: seat, holds: l.holds.Load()}
+	free, ok, err := j.admitted(ctx)
+	if err != nil || !ok {
+		return err
+	}
+	defer free()
 	patience, cancel := context.WithTimeout(ctx, jobPatience)
 	err = enter(patience, l.jobs[which])
 	cancel()
@@ -106,7 +113,7 @@ func (w *Worker) deliver(ctx context.Context, t task, which outbox.Lane) error {
 	if !j.written(ctx) {
 		return err // the outcomes are in the spool; the batch is rung again later
 	}
-	if e := w.rest(ctx, t.Batch); err == nil {
+	if e := j.rest(ctx); err == nil {
 		err = e
 	}
 	w.pump.poke()
@@ -155,7 +162,7 @@ func (j *job) empty(ctx context.Context) error {
 	var next chan claimed
 	dry := false
 	for {
-		if next == nil && !dry && len(rows) <= j.lane.chunk/2 && j.working(ctx) {
+		if next == nil && !dry && len(rows) <= j.lane.chunk(j.pace)/2 && j.working(ctx) {
 			next = j.claim(ctx)
 		}
 		if len(rows) == 0 {
@@ -170,6 +177,7 @@ func (j *job) empty(ctx context.Context) error {
 			rows, dry = got.rows, len(got.rows) == 0
 			continue
 		}
+		j.lane.slots.forward(rows, j.which, j.lane.domain)
 		if !j.launch(ctx, rows[0]) {
 			if next != nil {
 				rows = append(rows, (<-next).rows...)
@@ -194,7 +202,7 @@ func (j *job) claim(ctx context.Context) chan claimed {
 	j.sends.Go(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
 		defer cancel()
-		rows, err := j.w.o.Deliveries.Claim(ctx, j.batch, j.seat, j.lane.chunk, j.w.o.Now())
+		rows, err := j.w.o.Deliveries.Claim(ctx, j.batch, j.seat, j.lane.chunk(j.pace), j.w.o.Now())
 		if err != nil {
 			err = fmt.Errorf("claim from batch %d: %w", j.batch, err)
 			j.w.seat.doubt() // rows may stand as claimed and nobody knows
@@ -211,7 +219,12 @@ func (j *job) launch(ctx context.Context, d outbox.Delivery) bool {
 	if !j.working(ctx) {
 		return false
 	}
-	leave, err := j.lane.slot(ctx, j.which)
+	domain := j.lane.domain(d.Address)
+	if reason, until := j.unready(domain); reason != "" {
+		j.postpone(d, reason, until)
+		return true
+	}
+	leave, err := j.lane.slot(ctx, j.which, domain)
 	if err != nil {
 		return false
 	}
@@ -229,6 +242,9 @@ func (j *job) launch(ctx context.Context, d outbox.Delivery) bool {
 // release gives back rows that were not started. It costs them nothing.
 func (j *job) release(rows []outbox.Delivery) {
 	reason := outbox.Reason("")
+	if !j.lane.warm.waits().IsZero() {
+		reason = outbox.WaitWarmup
+	}
 	if j.lane.holds.Load() != j.holds {
 		reason = outbox.WaitHeld
 	}

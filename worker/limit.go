@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"math"
 	"strings"
 	"sync"
@@ -18,89 +19,232 @@ const horizon = 500 * time.Millisecond
 // before it asks a Redis again that did not answer.
 const aloneFor = 5 * time.Second
 
+// lateFor is how long a message waits at the wire for its turn with a limit of
+// its own, like that of its receiving domain, before it makes room for others.
+const lateFor = 5 * time.Second
+
+// keptLines bounds how many limits beside the channel's own are remembered.
+const keptLines = 4096
+
+// errLate says that a message's turn is too far away to wait for at the wire.
+var errLate = errors.New("the receiving domain takes no more for now")
+
 // departures is the limiter's script: it gives out up to ARGV[2] departure
 // times, one interval apart, none further away than the horizon, by the clock
-// of Redis, so that all processes share one pace. It also counts the processes
-// that asked lately, for the time when Redis is away.
+// of Redis, so that all processes share one pace. KEYS[1] is the channel's
+// pace, KEYS[3] that of a limit of the message's own (a receiving domain, a
+// server); an interval of 0 is no limit. Both are taken at one moment: while
+// the own limit is not ready the channel's departures are left to others. It
+// also counts the processes that asked lately, for when Redis is away.
 var departures = redis.NewScript(`
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
-local interval, want, ahead = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local due = tonumber(redis.call('GET', KEYS[1]) or '0')
-if due > now + ahead + interval then due = now + ahead + interval end
-if due < now then due = now end
-local n = 0
-if due - now <= ahead then n = math.min(want, math.floor((ahead - (due - now)) / interval) + 1) end
+local every, want, ahead, own = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[5])
+local function book(key, interval, at)
+  if interval > 0 then
+    redis.call('SET', key, string.format('%.0f', at), 'PX', math.ceil((at - now) / 1000) + 1000)
+  end
+end
+local function due(key, interval)
+  if interval == 0 then return now end
+  local at = tonumber(redis.call('GET', key) or '0')
+  if at > now + ahead + interval then -- the clock was set back, or the rate raised
+    at = now + ahead + interval
+    book(key, interval, at)
+  end
+  return math.max(at, now)
+end
+local all, mine = due(KEYS[1], every), now
+if own > 0 then mine = due(KEYS[3], own) end
+local first, step, n = math.max(all, mine), math.max(every, own), 0
+if first - now <= ahead and (every == 0 or mine - all <= every) then
+  if every > 0 and own > 0 then n = 1
+  else n = math.min(want, math.floor((ahead - (first - now)) / step) + 1) end
+end
 if n > 0 then
-  local keep = math.ceil((due - now + n * interval) / 1000) + 1000
-  redis.call('SET', KEYS[1], string.format('%.0f', due + n * interval), 'PX', keep)
+  book(KEYS[1], every, first + (n - 1) * step + every)
+  if own > 0 then book(KEYS[3], own, first + (n - 1) * step + own) end
 end
 redis.call('ZADD', KEYS[2], now, ARGV[4])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - 60000000)
 redis.call('PEXPIRE', KEYS[2], 120000)
-return {n, string.format('%.0f', due - now), redis.call('ZCARD', KEYS[2])}
+return {n, string.format('%.0f', first - now), redis.call('ZCARD', KEYS[2])}
 `)
 
-// pacer keeps one channel to its rate: a message waits in Depart, the last
-// step before it leaves, for a departure time of its own. With Redis the times
-// are shared by all processes; when Redis is away each process goes at the
-// rate divided by the processes seen last. A nil pacer has no limit.
+// pacer keeps one channel to its rate, and messages of it to limits of their
+// own: a message waits in Depart, the last step before it leaves, for a
+// departure time of its own. With Redis the times are shared by all processes;
+// when Redis is away each process goes at the rate divided by the processes
+// seen last. It goes by real time: what the house calls now may jump.
 type pacer struct {
-	every  time.Duration // between two departures
 	shared redis.UniversalClient
-	keys   []string
+	tag    string // of all keys, one slot of a cluster
 	me     string
 	now    func() time.Time
+	own    func(key string) time.Duration // between two departures of a message's own limit; 0: none
 
-	mu      sync.Mutex
-	waiting []chan time.Time // of one each
-	asking  bool
-	due     time.Time // next departure, when this process counts for itself
-	peers   int64     // processes that share the rate
-	alone   time.Time // until when Redis is not asked, as it did not answer
+	mu    sync.Mutex
+	every time.Duration // between two departures of the channel; 0: no limit
+	ramp  time.Time     // when the channel began to send again after a rest
+	lines map[string]*line
+	peers int64     // processes that share the rate
+	alone time.Time // until when Redis is not asked, as it did not answer
 }
 
-// newPacer makes the pacer of a channel. shared is nil when this process is
-// the only one that sends.
+// line is the messages of this process that wait for one limit; the channel's
+// own has the empty key.
+type line struct {
+	key     string
+	server  bool // a limit apart from the channel's
+	every   time.Duration
+	waiting []chan turn // of one each
+	asking  bool
+	due     time.Time // next departure, when this process counts for itself
+	last    time.Time // given out last: two never come closer, whatever clocks do
+}
+
+// turn is a departure time, or that it is too far away.
+type turn struct {
+	at   time.Time
+	late bool
+}
+
+// newPacer makes the pacer of a channel; a rate of 0 is no limit. shared is
+// nil when this process is the only one that sends.
 func newPacer(channel string, rate float64, shared redis.UniversalClient, space, me string, now func() time.Time) *pacer {
+	p := &pacer{
+		shared: shared, tag: space + ":{" + channel + "}:", me: me, now: now, peers: 1,
+		own: func(string) time.Duration { return 0 }, lines: map[string]*line{"": {}},
+	}
+	p.set(rate)
+	return p
+}
+
+// between is the time between two of so many a second; 0 for no limit.
+func between(rate float64) time.Duration {
 	if rate <= 0 {
-		return nil
+		return 0
 	}
-	tag := space + ":{" + channel + "}:"
-	return &pacer{
-		every:  time.Duration(float64(time.Second) / rate),
-		shared: shared, keys: []string{tag + "pace", tag + "peers"}, me: me, now: now, peers: 1,
+	return max(time.Duration(float64(time.Second)/rate), time.Microsecond)
+}
+
+// set changes the rate for what leaves from now on.
+func (p *pacer) set(rate float64) {
+	p.mu.Lock()
+	p.every = between(rate)
+	p.mu.Unlock()
+}
+
+// rise makes the channel begin slowly, as it has rested.
+func (p *pacer) rise() {
+	p.mu.Lock()
+	p.ramp = p.now()
+	p.mu.Unlock()
+}
+
+// rampTime is how long a channel that rested takes to its full pace, and
+// rampStart with which part of it it begins.
+const (
+	rampTime  = time.Minute
+	rampStart = 0.1
+)
+
+// grown is which part of its full pace the channel has now.
+func (p *pacer) grown() float64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.part()
+}
+
+func (p *pacer) part() float64 {
+	since := p.now().Sub(p.ramp)
+	if p.ramp.IsZero() || since >= rampTime || since < 0 {
+		return 1
 	}
+	return rampStart + (1-rampStart)*float64(since)/float64(rampTime)
 }
 
 // abreast is how many messages may be on their way to their departure at once:
-// what leaves within ten seconds, so that no connection waits much longer.
+// what leaves within ten seconds, so that no connection waits much longer, and
+// fewer while a channel that rested begins again.
 func (p *pacer) abreast(concurrency int) int {
-	if p == nil {
-		return concurrency
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	part := p.part()
+	n := int(math.Ceil(float64(concurrency) * part))
+	if p.every > 0 {
+		n = min(n, int(math.Ceil(part*float64(10*time.Second)/float64(p.every))))
 	}
-	return max(1, min(concurrency, int(math.Ceil(float64(10*time.Second)/float64(p.every)))))
+	return max(1, n)
 }
 
-// wait returns at the message's departure time, or with the context's error.
-func (p *pacer) wait(ctx context.Context) error {
-	if p == nil {
+// wait returns at the departure time of a message with a limit of its own (""
+// for none), with the context's error, or with errLate.
+func (p *pacer) wait(ctx context.Context, key string) error {
+	if key != "" && p.own(key) == 0 {
+		key = ""
+	}
+	p.mu.Lock()
+	if key == "" && p.every == 0 {
+		p.mu.Unlock()
 		return ctx.Err()
 	}
-	mine := make(chan time.Time, 1)
+	return p.queue(ctx, p.line(key))
+}
+
+// waitFor is wait for a limit that stands beside the channel's.
+func (p *pacer) waitFor(ctx context.Context, key string, rate float64) error {
+	every := between(rate)
+	if every == 0 {
+		return ctx.Err()
+	}
 	p.mu.Lock()
-	p.waiting = append(p.waiting, mine)
-	ask := !p.asking
-	p.asking = true
+	l := p.line("server " + key)
+	l.server, l.every = true, every
+	return p.queue(ctx, l)
+}
+
+// line returns the line of a limit. The caller holds the lock.
+func (p *pacer) line(key string) *line {
+	l := p.lines[key]
+	if l == nil {
+		if len(p.lines) >= keptLines {
+			p.prune()
+		}
+		l = &line{key: key}
+		p.lines[key] = l
+	}
+	return l
+}
+
+// prune forgets lines that nobody stands in and that owe no time.
+func (p *pacer) prune() {
+	now := p.now()
+	for key, l := range p.lines {
+		if key != "" && !l.asking && len(l.waiting) == 0 && now.After(l.due) && now.Sub(l.last) > time.Minute {
+			delete(p.lines, key)
+		}
+	}
+}
+
+// queue waits in a line. The caller holds the lock, which is let go.
+func (p *pacer) queue(ctx context.Context, l *line) error {
+	mine := make(chan turn, 1)
+	l.waiting = append(l.waiting, mine)
+	ask := !l.asking
+	l.asking = true
 	p.mu.Unlock()
 	if ask {
-		go p.ask(context.WithoutCancel(ctx))
+		go p.ask(context.WithoutCancel(ctx), l)
 	}
 	select {
-	case at := <-mine:
-		return p.sleep(ctx, at.Sub(p.now()))
+	case got := <-mine:
+		if got.late {
+			return errLate
+		}
+		return p.sleep(ctx, got.at.Sub(p.now()))
 	case <-ctx.Done():
-		p.giveUp(mine)
+		p.giveUp(l, mine)
 		return ctx.Err()
 	}
 }
@@ -119,78 +263,166 @@ func (p *pacer) sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (p *pacer) giveUp(mine chan time.Time) {
+func (p *pacer) giveUp(l *line, mine chan turn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i, c := range p.waiting {
+	for i, c := range l.waiting {
 		if c == mine {
-			p.waiting = append(p.waiting[:i], p.waiting[i+1:]...)
+			l.waiting = append(l.waiting[:i], l.waiting[i+1:]...)
 			return
 		}
 	}
 }
 
-// ask gives out departures until nobody waits. There is one at a time.
-func (p *pacer) ask(ctx context.Context) {
+// asked is one question for departures: how many, and the times between two of
+// the channel and of the limit of their own.
+type asked struct {
+	want       int
+	every, own time.Duration
+}
+
+func (q asked) step() time.Duration { return max(q.every, q.own) }
+
+// question reads what a line asks for; false when nobody waits any more.
+func (p *pacer) question(l *line) (asked, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q := asked{want: len(l.waiting)}
+	if q.want == 0 {
+		l.asking = false
+		return q, false
+	}
+	switch {
+	case l.server:
+		q.own = l.every
+	default:
+		q.every = time.Duration(float64(p.every) / p.part())
+		if l.key != "" {
+			q.own = p.own(l.key)
+		}
+	}
+	return q, true
+}
+
+// ask gives out departures until nobody waits. There is one at a time in a line.
+func (p *pacer) ask(ctx context.Context, l *line) {
 	for {
-		p.mu.Lock()
-		want := len(p.waiting)
-		if want == 0 {
-			p.asking = false
-			p.mu.Unlock()
+		q, more := p.question(l)
+		if !more {
 			return
 		}
-		p.mu.Unlock()
-		n, first := p.take(ctx, want)
-		if n == 0 {
-			// Nobody's context: the asker ends when the waiters have gone.
-			time.Sleep(min(first, horizon))
+		if q.step() == 0 { // the limit was taken away meanwhile
+			p.give(l, q.want, p.now(), 0)
 			continue
 		}
-		at := p.now().Add(first)
-		p.mu.Lock()
-		n = min(n, len(p.waiting)) // who left meanwhile leaves a gap, never a crowd
-		for i, c := range p.waiting[:n] {
-			c <- at.Add(time.Duration(i) * p.every)
+		n, first := p.take(ctx, l, q)
+		switch {
+		case n > 0:
+			p.give(l, n, p.now().Add(first), q.step())
+		case first > lateFor && l.key != "" && !l.server:
+			p.late(l)
+		default:
+			wait := first - horizon
+			if wait <= 0 { // the channel is ready, the own limit is not
+				wait = first - q.every
+			}
+			// Nobody's context: the asker ends when the waiters have gone.
+			time.Sleep(min(max(wait, time.Millisecond), horizon))
 		}
-		p.waiting = p.waiting[n:]
-		p.mu.Unlock()
 	}
 }
 
-// take reserves up to want departures and says how far away the first is; 0
-// when none is within the horizon, with the time to wait.
-func (p *pacer) take(ctx context.Context, want int) (int, time.Duration) {
-	if p.shared != nil && !p.now().Before(p.alone) {
-		if n, first, ok := p.takeShared(ctx, want); ok {
+// give hands out n departures from a time on.
+func (p *pacer) give(l *line, n int, at time.Time, step time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if soonest := l.last.Add(step); !l.last.IsZero() && at.Before(soonest) && soonest.Sub(at) < 2*horizon+step {
+		at = soonest
+	}
+	n = min(n, len(l.waiting)) // who left meanwhile leaves a gap, never a crowd
+	for i, c := range l.waiting[:n] {
+		l.last = at.Add(time.Duration(i) * step)
+		c <- turn{at: l.last}
+	}
+	l.waiting = l.waiting[n:]
+}
+
+// late sends everybody in a line away.
+func (p *pacer) late(l *line) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range l.waiting {
+		c <- turn{late: true}
+	}
+	l.waiting = nil
+}
+
+// take reserves departures and says how far away the first is; 0 when none is
+// within the horizon, with the time until there may be one.
+func (p *pacer) take(ctx context.Context, l *line, q asked) (int, time.Duration) {
+	p.mu.Lock()
+	shared := p.shared != nil && !p.now().Before(p.alone)
+	p.mu.Unlock()
+	if shared {
+		if n, first, ok := p.takeShared(ctx, l, q); ok {
 			return n, first
 		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if shared {
 		p.alone = p.now().Add(aloneFor)
 	}
-	every := p.every * time.Duration(p.peers)
-	now := p.now()
-	if p.due.After(now.Add(horizon + every)) {
-		p.due = now.Add(horizon + every) // the clock was set back
-	}
-	if p.due.Before(now) {
-		p.due = now
-	}
-	first := p.due.Sub(now)
-	if first > horizon {
-		return 0, first - horizon
-	}
-	n := min(want, int((horizon-first)/every)+1)
-	if p.peers > 1 {
-		n = 1 // the waiters are spread by p.every, which is too fast here
-	}
-	p.due = p.due.Add(time.Duration(n) * every)
-	return n, first
+	return p.takeAlone(l, q)
 }
 
-func (p *pacer) takeShared(ctx context.Context, want int) (int, time.Duration, bool) {
+// takeAlone is what the script does, for a process that counts by itself: at
+// the rate divided by the processes that share it. The caller holds the lock.
+func (p *pacer) takeAlone(l *line, q asked) (int, time.Duration) {
+	now, channel := p.now(), p.lines[""]
+	due := func(l *line, every time.Duration) time.Time {
+		if every == 0 || l.due.Before(now) {
+			return now
+		}
+		if far := now.Add(horizon + every); l.due.After(far) {
+			l.due = far // the clock was set back, or the rate raised
+		}
+		return l.due
+	}
+	every, own := q.every*time.Duration(p.peers), q.own*time.Duration(p.peers)
+	all, mine := due(channel, every), now
+	if own > 0 {
+		mine = due(l, own)
+	}
+	first, n := all, 0
+	if mine.After(first) {
+		first = mine
+	}
+	ahead := first.Sub(now)
+	if ahead <= horizon && (every == 0 || mine.Sub(all) <= every) {
+		n = min(q.want, int((horizon-ahead)/max(every, own))+1)
+		if p.peers > 1 || (every > 0 && own > 0) {
+			n = 1 // the waiters are spread by the step, which may be too fast here
+		}
+	}
+	if n == 0 {
+		return 0, ahead
+	}
+	last := first.Add(time.Duration(n-1) * max(every, own))
+	if every > 0 {
+		channel.due = last.Add(every)
+	}
+	if own > 0 {
+		l.due = last.Add(own)
+	}
+	return n, ahead
+}
+
+func (p *pacer) takeShared(ctx context.Context, l *line, q asked) (int, time.Duration, bool) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	got, err := departures.Run(ctx, p.shared, p.keys, p.every.Microseconds(), want, horizon.Microseconds(), p.me).Slice()
+	keys := []string{p.tag + "pace", p.tag + "peers", p.tag + "pace:" + l.key}
+	got, err := departures.Run(ctx, p.shared, keys, q.every.Microseconds(), q.want, horizon.Microseconds(), p.me, q.own.Microseconds()).Slice()
 	if err != nil || len(got) != 3 {
 		return 0, 0, false
 	}
@@ -201,11 +433,24 @@ func (p *pacer) takeShared(ctx context.Context, want int) (int, time.Duration, b
 	if !okN || !okText || !okPeers || err != nil {
 		return 0, 0, false
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.peers = max(1, peers)
-	if n == 0 {
-		return 0, first - horizon, true
+	if n > 0 { // should Redis go away, this process goes on behind what it has now
+		after := p.now().Add(first + time.Duration(n-1)*q.step())
+		if q.every > 0 {
+			p.lines[""].due = after.Add(q.every)
+		}
+		if q.own > 0 {
+			l.due = after.Add(q.own)
+		}
 	}
-	// Should Redis go away, this process goes on behind what it has now.
-	p.due = p.now().Add(first + time.Duration(n)*p.every)
 	return int(n), first, true
+}
+
+// sharers is how many processes share the rate, as far as known.
+func (p *pacer) sharers() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.peers
 }

@@ -18,6 +18,7 @@ type meter struct {
 	exchange  prometheus.Histogram
 	oldest    *prometheus.GaugeVec
 	held      *prometheus.GaugeVec
+	slow      *prometheus.GaugeVec
 	reclaimed *prometheus.CounterVec
 	rings     *prometheus.CounterVec
 	setAside  prometheus.Counter
@@ -50,6 +51,7 @@ func newMeter(lanes []string) *meter {
 		}),
 		oldest:    gauges("queue_age_seconds", "How long the oldest due batch of a lane has not been begun.", "lane"),
 		held:      gauges("channel_held", "1 while a channel may not send.", "channel"),
+		slow:      gauges("slow_domain_per_minute", "Messages a minute to a receiving domain that asked for less; absent when it did not.", "channel", "domain"),
 		reclaimed: counters("reclaimed_total", "Rows taken back from dead workers, by what became of them.", "what"),
 		rings:     counters("batches_rung_total", "Batches asked for, by lane and way.", "lane", "way"),
 		setAside:  counter("outcomes_set_aside_total", "Outcomes the database refused to take."),
@@ -85,7 +87,7 @@ func (m *meter) zero(channelNames []string) {
 // register adds everything to the registry, with gauges that are asked.
 func (m *meter) register(r prometheus.Registerer, more ...prometheus.Collector) error {
 	all := append([]prometheus.Collector{
-		m.ended, m.failures, m.groups, m.exchange, m.oldest, m.held, m.reclaimed, m.rings,
+		m.ended, m.failures, m.groups, m.exchange, m.oldest, m.held, m.slow, m.reclaimed, m.rings,
 		m.setAside, m.forged, m.panics, m.lag, m.finished,
 	}, more...)
 	for _, c := range all {

@@ -148,6 +148,9 @@ func (p *pump) age(which outbox.Lane, due []outbox.Batch, now time.Time) {
 
 // ask arms one batch and sees that somebody works on it.
 func (p *pump) ask(ctx context.Context, b outbox.Batch, now time.Time) bool {
+	if b.Lane == outbox.Bulk && !p.w.lanes[b.Channel].warm.waits().IsZero() {
+		return false // the channel has sent what its plan allows today
+	}
 	ways := p.w.direct[b.Lane]
 	up := p.w.queue.up.Load()
 	if !up && len(ways) == cap(ways) {

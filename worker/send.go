@@ -177,7 +177,7 @@ func (a *attempt) offer(ctx context.Context, m channels.Message) (r channels.Rec
 
 // depart is permission at the wire. ctx ends when the worker stops; sending is
 // the channel's.
-func (a *attempt) depart(ctx, sending context.Context) error {
+func (a *attempt) depart(ctx, sending context.Context) (err error) {
 	if a.asked {
 		return errHome // a channel that asks twice would send twice
 	}
@@ -185,9 +185,14 @@ func (a *attempt) depart(ctx, sending context.Context) error {
 	both, cancel := context.WithCancel(sending)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
-	if err := a.lane.pace.wait(both); err != nil {
-		return fmt.Errorf("%w: %w", errHome, err)
+	if err := a.turn(both); err != nil {
+		return err
 	}
+	defer func() {
+		if err != nil {
+			a.lane.warm.back()
+		}
+	}()
 	if opens := a.opens(); !opens.IsZero() {
 		return &closed{opens}
 	}
@@ -230,6 +235,7 @@ func (a *attempt) settled(receipt channels.Receipt, err error) {
 		}
 	}
 	s := a.info.policy.Next(outbox.Attempt{Delivery: a.d, Channel: a.lane.name, At: now, Receipt: receipt, Err: a.doubt(err)})
+	a.learn(&s, err)
 	var spooled func()
 	if a.reserved {
 		done, err := a.w.spool.add(s)
@@ -259,6 +265,10 @@ func (a *attempt) stayed(err error) bool {
 			a.halt.Store(true)
 		default:
 		}
+		return true
+	}
+	if l, ok := errors.AsType[*later](err); ok {
+		a.postpone(a.d, l.reason, l.until)
 		return true
 	}
 	if c, ok := errors.AsType[*closed](err); ok {

@@ -36,6 +36,7 @@ type Options struct {
 	Bells      outbox.Bells
 	Seats      outbox.Seats
 	Holds      outbox.Holds
+	Paces      outbox.Paces    // nil: rates are as configured, and nothing is learnt about them
 	Channels   map[string]Lane // by configured name
 
 	// Open makes the writer of a run's messages; it is asked once while the
@@ -120,6 +121,7 @@ type Worker struct {
 	direct  map[outbox.Lane]chan struct{}
 	planned chan struct{} // of one: planning is wanted
 	ended   chan struct{} // of one: a batch came to its end
+	asked   chan struct{} // of one: a receiving domain asked for less
 
 	mu       sync.Mutex
 	troubles map[string]time.Time // when something was logged last
@@ -138,7 +140,7 @@ func New(ctx context.Context, o Options) (*Worker, error) {
 	names := slices.Sorted(maps.Keys(o.Channels))
 	w := &Worker{
 		o: o, log: o.Log, meter: newMeter(names), lanes: map[string]*lane{}, active: map[int64]bool{},
-		seat: newSitter(o), troubles: map[string]time.Time{}, planned: make(chan struct{}, 1), ended: make(chan struct{}, 1),
+		seat: newSitter(o), troubles: map[string]time.Time{}, planned: make(chan struct{}, 1), ended: make(chan struct{}, 1), asked: make(chan struct{}, 1),
 		direct: map[outbox.Lane]chan struct{}{
 			outbox.Now: make(chan struct{}, 2*nowJobs), outbox.Bulk: make(chan struct{}, bulkJobs*max(1, len(names))),
 		},
@@ -151,8 +153,13 @@ func New(ctx context.Context, o Options) (*Worker, error) {
 		return nil, err
 	}
 	for _, name := range names {
-		pace := newPacer(name, o.Channels[name].Rate, w.queue.shared(), o.Space, w.queue.me, o.Now)
-		w.lanes[name] = newLane(name, o.Channels[name], pace)
+		pace := newPacer(name, o.Channels[name].Rate, w.queue.shared(), o.Space, w.queue.me, time.Now)
+		w.lanes[name] = newLane(name, o.Channels[name], pace, newWarmer(name, o.Channels[name], o), func() {
+			select {
+			case w.asked <- struct{}{}:
+			default:
+			}
+		})
 	}
 	w.pump = newPump(w)
 	if o.Meters != nil {
@@ -210,6 +217,7 @@ func (w *Worker) Start(ctx context.Context) error {
 	w.keepers.Go(func() { w.care(w.soft) })
 	w.keepers.Go(func() { w.plan(w.soft) })
 	w.keepers.Go(func() { w.chores(w.soft) })
+	w.keepers.Go(func() { w.pacing(w.soft) })
 	return nil
 }
 
@@ -343,6 +351,11 @@ func (w *Worker) Stop(ctx context.Context) error {
 	w.settle(last)
 	w.exchanger.stop()
 	w.keepers.Wait()
+	for name, l := range w.lanes {
+		if err := l.warm.close(last); err != nil {
+			w.log.WarnContext(ctx, "what is left of a warm-up could not be given back", slog.String("channel", name), slog.Any("error", err))
+		}
+	}
 	errs := []error{w.seat.leave(context.WithoutCancel(ctx)), w.queue.close()}
 	w.spool.close()
 	return errors.Join(errs...)
