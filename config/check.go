@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/mail"
 	"net/netip"
@@ -218,11 +219,29 @@ func (l *loader) checkChannels(list []Channel) {
 		if _, err := mail.ParseAddress(c.ReplyTo); c.ReplyTo != "" && err != nil {
 			l.complain(listPath("channels", i, "reply_to"), "%q is not an e-mail address; they look like anna@example.com", c.ReplyTo)
 		}
+		l.checkPace(i, c)
 		for j, p := range c.Private {
 			if !isNetwork(p) {
 				l.complain(listPath("channels", i, fmt.Sprintf("private[%d]", j)), "%q is neither a host nor a network; write it like crm.internal or 10.1.0.0/16", p)
 			}
 		}
+	}
+}
+
+// checkPace looks at what a channel says about domains and days.
+func (l *loader) checkPace(i int, c Channel) {
+	for _, domain := range slices.Sorted(maps.Keys(c.Domains)) {
+		path := listPath("channels", i, "domains."+domain)
+		switch {
+		case !hostPattern.MatchString(domain) || domain != strings.ToLower(domain):
+			l.complain(path, "%q is not a domain in lower case", domain)
+		case c.Domains[domain].IsZero():
+			l.complain(path, "needs a rate, like 100/m")
+		}
+	}
+	if _, _, err := c.Warmup.Plan(time.UTC); err != nil {
+		key, msg, _ := strings.Cut(err.Error(), ": ")
+		l.complain(listPath("channels", i, "warmup."+key), "%s", msg)
 	}
 }
 

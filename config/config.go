@@ -66,13 +66,15 @@ type Topic struct {
 
 // Channel is a configured way to reach people.
 type Channel struct {
-	Name         string   `json:"name" help:"Unique name"`
-	Driver       string   `json:"driver" help:"Kind of channel; rapport channels list shows them"`
-	Rate         Rate     `json:"rate" help:"Messages in a time over all processes, like 50/s or 600/m; empty: as fast as the driver likes"`
-	Concurrency  int      `json:"concurrency" help:"Messages at once in a process; 0: as many as the driver likes"`
-	DropsRepeats bool     `json:"drops_repeats" help:"The receiver drops a message whose key it has seen, so a doubtful one may be repeated"`
-	ReplyTo      string   `json:"reply_to" help:"Where answers go"`
-	Private      []string `json:"private" help:"Internal hosts or networks this channel may reach, like 10.1.0.0/16"`
+	Name         string          `json:"name" help:"Unique name"`
+	Driver       string          `json:"driver" help:"Kind of channel; rapport channels list shows them"`
+	Rate         Rate            `json:"rate" help:"Messages in a time over all processes, like 50/s or 600/m; empty: as fast as the driver likes"`
+	Domains      map[string]Rate `json:"domains" help:"Rates to receiving domains over all processes, like {example.com: 100/m}"`
+	Warmup       Warmup          `json:"warmup" help:"How many messages may leave on each day of a sender that is new: {start: 2026-12-01, days: [50, 100, 500]} or {start, first, factor, last}; what one person waits for is counted and never waits"`
+	Concurrency  int             `json:"concurrency" help:"Messages at once in a process; 0: as many as the driver likes"`
+	DropsRepeats bool            `json:"drops_repeats" help:"The receiver drops a message whose key it has seen, so a doubtful one may be repeated"`
+	ReplyTo      string          `json:"reply_to" help:"Where answers go"`
+	Private      []string        `json:"private" help:"Internal hosts or networks this channel may reach, like 10.1.0.0/16"`
 
 	// Raw is what the driver reads: its own settings, with the environment and
 	// secret files already in. It holds secrets: never print it.

@@ -78,6 +78,8 @@ func typeOf(t reflect.Type) string {
 		return "rate"
 	case t == reflect.TypeFor[Size]():
 		return "size"
+	case t == reflect.TypeFor[Warmup]():
+		return "object"
 	}
 	switch t.Kind() {
 	case reflect.Bool:

@@ -26,7 +26,9 @@ func (h *House) OpenChannel(ctx context.Context, name string) (channels.Channel,
 	if err != nil {
 		return nil, driver, fmt.Errorf("channel %s: %w", name, err)
 	}
-	ch, err := driver.Open(ctx, c.Env(h.now), c.Raw)
+	env := c.Env(h.now)
+	env.Pace = h.paceOf(name)
+	ch, err := driver.Open(ctx, env, c.Raw)
 	return ch, driver, err
 }
 
@@ -46,9 +48,9 @@ func (h *House) lanes(ctx context.Context) (map[string]worker.Lane, func() error
 		if err != nil {
 			return nil, nil, errors.Join(err, closeAll())
 		}
-		lanes[c.Name] = worker.Lane{
-			Channel: ch, Concurrency: abreast(c, driver, ch), Rate: c.Rate.PerSecond(), DropsRepeats: c.DropsRepeats,
-		}
+		lane := worker.Lane{Channel: ch, Concurrency: abreast(c, driver, ch), Rate: c.Rate.PerSecond(), DropsRepeats: c.DropsRepeats}
+		h.paced(&lane, c, driver)
+		lanes[c.Name] = lane
 	}
 	return lanes, closeAll, nil
 }

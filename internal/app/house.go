@@ -57,6 +57,7 @@ type House struct {
 	zones  sync.Map       // name → *time.Location, of people
 	halted halts
 	worker atomic.Pointer[worker.Worker] // while this process sends
+	room   atomic.Pointer[worker.Worker] // the last one, for what is still on the wire
 }
 
 // Open makes the data folder if need be, opens the store and builds the

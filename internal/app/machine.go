@@ -46,6 +46,7 @@ func (h *House) newEngine(ctx context.Context, meters prometheus.Registerer) (*e
 	if err != nil {
 		return nil, errors.Join(err, closeAll())
 	}
+	h.room.Store(room)
 	return &engine{h: h, room: room, close: closeAll}, nil
 }
 
