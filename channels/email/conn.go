@@ -26,17 +26,19 @@ type conn struct {
 	maxSize                      int64 // octets; 0: not said
 
 	// Of the letter whose turn it is.
-	r     *bufio.Reader
-	words []byte // of the answer that is being read
-	reset bool   // RSET is due before the next envelope
-	out   []byte // room for what is written
+	r       *bufio.Reader
+	words   []byte // of the answer that is being read
+	reset   bool   // RSET is due before the next envelope
+	scratch []byte // room for what is written
 
 	doubt atomic.Bool // something was not as the protocol wants it: close, do not keep
 
 	// Guarded by the pool's mutex.
 	taken   int       // letters that hold a place
 	letters int       // letters it was given so far
-	room    bool      // the letter in front is out, and another may come behind it
+	proven  bool      // a letter was taken over it
+	out     bool      // the letter in front has its 354
+	listed  bool      // it is among the server's connections with room
 	idle    time.Time // since when nothing happened
 
 	mu      sync.Mutex

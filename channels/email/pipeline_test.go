@@ -295,6 +295,51 @@ func TestThirdWaits(t *testing.T) {
 	}
 }
 
+// TestTwoAskTogether: over a connection that has proved itself two letters may
+// ask for their permission at once; who gets it first goes first.
+func TestTwoAskTogether(t *testing.T) {
+	var taken ledger
+	ch := conversing(t, func(k *talk) { k.serve(&taken) })
+	if a := post(t.Context(), ch, "anna"); a.wait(t) != "sent" {
+		t.Fatal(a.err)
+	}
+	asked, say := map[string]chan struct{}{}, map[string]chan error{}
+	ends := make(chan error, 3)
+	for _, name := range []string{"ben", "cleo", "dan"} {
+		ask, hear := make(chan struct{}), make(chan error)
+		asked[name], say[name] = ask, hear
+		m := letterTo(name+"@example.org", "d1-"+name)
+		m.Depart = func(context.Context) error { close(ask); return <-hear }
+		go func() { _, err := ch.Send(t.Context(), m); ends <- err }()
+		if name != "dan" {
+			<-asked[name]
+		}
+	}
+	await(t, func() bool { ch.pool.mu.Lock(); defer ch.pool.mu.Unlock(); return len(ch.pool.waiting) == 1 })
+	select {
+	case <-asked["dan"]:
+		t.Error("a third has asked")
+	default:
+	}
+	say["cleo"] <- nil
+	if err := <-ends; err != nil {
+		t.Errorf("cleo: %v", err)
+	}
+	<-asked["dan"]
+	no := errors.New("withdrawn")
+	say["ben"] <- no
+	if err := <-ends; err != no { //nolint:errorlint // it must be the same error
+		t.Errorf("ben: %v", err)
+	}
+	say["dan"] <- nil
+	if err := <-ends; err != nil {
+		t.Errorf("dan: %v", err)
+	}
+	if got := strings.Join(taken.all(), ","); got != "anna over 1,cleo over 1,dan over 1" {
+		t.Errorf("taken: %s", got)
+	}
+}
+
 // await waits for what has no signal of its own.
 func await(t *testing.T, is func() bool) {
 	t.Helper()

@@ -31,7 +31,7 @@ type server struct {
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	busy    int       // connections that carry a letter, or are dialled for one
 	kept    []*conn   // the most recently used last
-	room    []*conn   // where a second letter may ride; the longest waiting first
+	room    []*conn   // that carry a letter and may carry a second; the longest waiting first
 	next    time.Time // when the rate allows the next letter
 	slow    atomic.Bool
 }
@@ -43,7 +43,7 @@ type seat struct {
 
 	conn   *conn       // nil: it is still to be dialled
 	used   bool        // the connection carried another letter before
-	opened bool        // this letter is out, and made room for another behind it
+	opened bool        // this letter is out
 	done   func(error) // tells the breaker how it went
 }
 
@@ -199,7 +199,7 @@ func (p *pool) match() {
 }
 
 // choose picks the next server in turn that has a free connection, or else one
-// where a letter is out and another may ride behind it. Without either, it says
+// where a second letter may ride. Without either, it says
 // whether waiting makes sense.
 func (p *pool) choose(w *waiter) (s seat, wait bool) {
 	for i := range p.servers {
@@ -220,6 +220,7 @@ func (p *pool) choose(w *waiter) (s seat, wait bool) {
 				out.conn, out.used = s.kept[n-1], true
 				s.kept = s.kept[:n-1]
 				out.conn.taken, out.conn.letters = 1, out.conn.letters+1
+				p.list(s, out.conn)
 			}
 			return out, false
 		}
@@ -233,7 +234,10 @@ func (p *pool) choose(w *waiter) (s seat, wait bool) {
 func (p *pool) chooseBehind(w *waiter) seat {
 	for i := range p.servers {
 		s := p.servers[(p.turn+i)%len(p.servers)]
-		if len(s.room) == 0 || slices.Contains(w.tried, s) {
+		for len(s.room) > 0 && s.room[0].doubt.Load() {
+			p.unlist(s, s.room[0])
+		}
+		if len(s.room) == 0 || s.slow.Load() || slices.Contains(w.tried, s) {
 			continue
 		}
 		c := s.room[0]
@@ -242,7 +246,7 @@ func (p *pool) chooseBehind(w *waiter) seat {
 			continue
 		}
 		p.turn = (p.turn + i + 1) % len(p.servers)
-		s.room = slices.Delete(s.room, 0, 1)
+		p.unlist(s, c)
 		c.taken, c.letters = c.taken+1, c.letters+1
 		return seat{server: s, conn: c, used: true, done: done}
 	}
@@ -259,27 +263,37 @@ func (p *pool) dial(ctx context.Context, s *seat) *ended {
 	return end
 }
 
-// open makes room for a letter behind the one whose seat it is, which is about
-// to go out. It says whether somebody who waited has taken it.
+// open says that the letter whose seat it is has its 354 and is about to go
+// out. It returns whether another letter holds the place behind.
 func (p *pool) open(s *seat) bool {
-	c := s.conn
-	if !c.pipelining || s.interval > 0 || s.slow.Load() {
+	if !s.conn.pipelining {
 		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || c.letters >= p.perConnection {
-		return false
-	}
-	s.opened = true
-	p.makeRoom(s.server, c)
-	return c.taken > 1
+	s.opened, s.conn.out = true, true
+	p.list(s.server, s.conn)
+	p.match()
+	return s.conn.taken > 1
 }
 
-func (p *pool) makeRoom(s *server, c *conn) {
-	c.room = true
+// list makes it known that a second letter may ride on a connection: behind
+// one that is out, or together with the next, where letters were taken before.
+// Nobody joins at a server that is slow, or has a rate.
+func (p *pool) list(s *server, c *conn) {
+	if c.taken != 1 || c.listed || !c.pipelining || !c.out && !c.proven || c.letters >= p.perConnection ||
+		c.doubt.Load() || s.interval > 0 || s.slow.Load() || p.closed {
+		return
+	}
+	c.listed = true
 	s.room = append(s.room, c)
-	p.match()
+}
+
+func (p *pool) unlist(s *server, c *conn) {
+	if c.listed {
+		c.listed = false
+		s.room = slices.DeleteFunc(s.room, func(o *conn) bool { return o == c })
+	}
 }
 
 // release gives the seat back; the last one decides whether the connection is
@@ -316,17 +330,18 @@ func (p *pool) release(s *seat, r *ride, verdict error, again *waiter) {
 func (p *pool) vacate(s *seat, r *ride) bool {
 	c := s.conn
 	if s.opened {
-		c.room = false
-		if i := slices.Index(s.room, c); i >= 0 {
-			s.room = slices.Delete(s.room, i, i+1)
-		}
+		c.out = false
+		c.proven = true
 	}
 	c.taken--
 	c.pass(r)
-	if c.taken > 0 && c.room && !c.doubt.Load() {
-		p.makeRoom(s.server, c) // this one did not go, the other is still out
+	p.unlist(s.server, c)
+	if c.taken > 0 {
+		p.list(s.server, c)
+		p.match()
+		return false
 	}
-	return c.taken == 0
+	return true
 }
 
 func (p *pool) keep(s *server, c *conn) bool {

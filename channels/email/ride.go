@@ -178,11 +178,11 @@ func (c *conn) envelope(r *ride, step time.Duration) *ended {
 			todo = lines[:]
 		}
 		if c.pipelining {
-			c.out = c.out[:0]
+			c.scratch = c.scratch[:0]
 			for _, l := range todo {
-				c.out = l.append(c.out)
+				c.scratch = l.append(c.scratch)
 			}
-			if end := c.say(c.out, atMail, step); end != nil {
+			if end := c.say(c.scratch, atMail, step); end != nil {
 				return end
 			}
 		}
@@ -210,8 +210,8 @@ func (c *conn) answers(lines []command, step time.Duration) *ended {
 	nobody := false // the recipient was refused
 	for _, l := range lines {
 		if !c.pipelining {
-			c.out = l.append(c.out[:0])
-			if end := c.say(c.out, l.at, step); end != nil {
+			c.scratch = l.append(c.scratch[:0])
+			if end := c.say(c.scratch, l.at, step); end != nil {
 				return end
 			}
 		}
@@ -373,17 +373,17 @@ func (c *conn) behind(err error) {
 		if err != nil {
 			c.doubt.Store(true) // the letter is out, what is behind it is not
 		}
-		c.out = c.out[:0]
+		c.scratch = c.scratch[:0]
 		if err == nil {
-			c.out = c.takeNext(c.out)
+			c.scratch = c.takeNext(c.scratch)
 		}
-		if len(c.out) == 0 {
+		if len(c.scratch) == 0 {
 			c.sent, c.writing = true, false
 			c.mu.Unlock()
 			return
 		}
 		c.mu.Unlock()
-		err = c.put(c.out)
+		err = c.put(c.scratch)
 	}
 }
 

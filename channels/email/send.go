@@ -222,6 +222,8 @@ func (ch *channel) carry(ctx context.Context, a *attempt) (reply, *ended) {
 	if end := c.board(ctx, r, step, a.left.Add(ch.permission)); end != nil {
 		return reply{}, end
 	}
+	begin := time.Now()
+	defer func() { s.slow.Store(time.Since(begin) > slowAnswer) }()
 	if end := c.envelope(r, step); end != nil {
 		return reply{}, end
 	}
@@ -229,10 +231,7 @@ func (ch *channel) carry(ctx context.Context, a *attempt) (reply, *ended) {
 	if ch.pool.open(s) {
 		runtime.Gosched() // who rides behind may be ready to go out in the same write
 	}
-	begin := time.Now()
-	answer, end := c.offer(r, step, ch.dotTimeout)
-	s.slow.Store(time.Since(begin) > slowAnswer)
-	return answer, end
+	return c.offer(r, step, ch.dotTimeout)
 }
 
 // failed judges how an exchange ended and gives the seat back. When the server
