@@ -217,8 +217,11 @@ func closeAt(s, end string) int {
 	for i := 0; i+1 < len(s); i++ {
 		switch c := s[i]; {
 		case quote != 0:
-			if c == quote {
+			switch {
+			case c == quote:
 				quote = 0
+			case c == '\\' && quote == '"':
+				i++
 			}
 		case c == '"' || c == '\'':
 			quote = c

@@ -140,9 +140,9 @@ func (r *run) settled(s string) {
 }
 
 // settle turns soft breaks into line breaks, at most one empty line between
-// paragraphs and one blank between words. It works in place.
+// paragraphs and one blank between words.
 func settle(b []byte) []byte {
-	out := b[:0]
+	out := make([]byte, 0, len(b))
 	for i := 0; i < len(b); {
 		if !isGap(b[i]) {
 			from := i

@@ -78,8 +78,8 @@ func shelter(m *masked, text string) string {
 // breaks when the text is finished, for only then it is known what conditions
 // and loops have left between them.
 const (
-	softLine      = "\v"   // at least a new line
-	softParagraph = "\f\f" // at least an empty line; two octets, so that settling never grows
+	softLine      = "\v" // at least a new line
+	softParagraph = "\f" // at least an empty line
 )
 
 // textWriter writes what a person would read.
