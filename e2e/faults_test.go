@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rapport/internal/fake/smtpd"
@@ -112,23 +113,20 @@ func (b *brake) on() {
 }
 
 // onlyAfter lets the first n messages come at their pace and does this to the
-// rest.
-func (b *brake) onlyAfter(n int, then smtpd.Script) {
+// rest, which it counts.
+func (b *brake) onlyAfter(n int64, then smtpd.Script) *atomic.Int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	pace, left := slow(b.wait).Script, n
+	var met, over atomic.Int64
+	pace := slow(b.wait).Script
 	b.held = func(step smtpd.Step) smtpd.Action {
-		if step.Stage == smtpd.Dot {
-			b.mu.Lock()
-			left--
-			over := left < 0
-			b.mu.Unlock()
-			if over {
-				return then(step)
-			}
+		if step.Stage == smtpd.Dot && met.Add(1) > n {
+			over.Add(1)
+			return then(step)
 		}
 		return pace(step)
 	}
+	return &over
 }
 
 // off lets everything come at once.

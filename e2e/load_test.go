@@ -59,19 +59,6 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func number(t testing.TB, name string, otherwise int) int {
-	t.Helper()
-	text := os.Getenv(name)
-	if text == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		t.Fatalf("%s=%q is not a number", name, text)
-	}
-	return n
-}
-
 const loadPatience = 30 * time.Minute
 
 func (l load) run(t *testing.T) {

@@ -61,12 +61,17 @@ func surroundings() []string {
 // launch starts a program and sees to it that it has ended when the test ends.
 func launch(t testing.TB, what, dir string, env []string, path string, args ...string) *process {
 	t.Helper()
+	return launchAs(t, what, dir, env, leash(), path, args...)
+}
+
+func launchAs(t testing.TB, what, dir string, env []string, attr *syscall.SysProcAttr, path string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, what: what, done: make(chan struct{})}
 	p.cmd = exec.Command(path, args...)
 	p.cmd.Dir = dir
 	p.cmd.Env = append(surroundings(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	p.cmd.SysProcAttr = leash()
+	p.cmd.SysProcAttr = attr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", what, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,6 +26,9 @@ import (
 type setup struct {
 	people      int
 	postgres    bool // with a database and a Redis of its own
+	private     bool // on a PostgreSQL of its own, too
+	raw         bool // PostgreSQL without its tables
+	lined       bool // every process of start has relays of its own, see rig.line
 	connections int  // of each process to the mail server; 0: 4
 	mail        smtpd.Options
 	url         string // of another mail server than the rig's; {{addr}} is the rig's
@@ -47,6 +51,10 @@ type rig struct {
 
 	mail   *smtpd.Server
 	redis  *redisServer
+	server *postgresServer // of a private setup
+	lined  bool
+	lines  map[string]*line // by the process's name
+	env    []string         // of every command and process
 	people crowd
 	said   []*record // of everything that was started
 }
@@ -55,12 +63,17 @@ type rig struct {
 // nothing of the program runs yet.
 func newRig(t testing.TB, s setup) *rig {
 	t.Helper()
-	r := &rig{t: t, seed: seed(t), bin: binary(t, s.tag), dir: t.TempDir(), connections: max(s.connections, 0)}
+	r := &rig{t: t, seed: seed(t), bin: binary(t, s.tag), dir: t.TempDir(), connections: max(s.connections, 0), lined: s.lined}
 	if r.connections == 0 {
 		r.connections = 4
 	}
 	if s.postgres {
-		r.database = newDatabase(t)
+		if s.private {
+			r.server = startPostgres(t)
+			r.database = r.server.database("e2e")
+		} else {
+			r.database = newDatabase(t)
+		}
 		r.redis = startRedis(t)
 	}
 	var err error
@@ -70,7 +83,7 @@ func newRig(t testing.TB, s setup) *rig {
 	t.Cleanup(func() { _ = r.mail.Close() })
 	r.people = crowd{seed: r.seed, size: s.people, topics: []string{"offers", "service"}}
 	r.configure(s)
-	if s.postgres {
+	if s.postgres && !s.raw {
 		r.must("migrate")
 	}
 	return r
@@ -136,12 +149,12 @@ func (r *rig) run(args ...string) result {
 
 func (r *rig) runFor(limit time.Duration, args ...string) result {
 	r.t.Helper()
-	all := []string{"--config", r.config}
-	if r.database != "" {
-		all = append(all, "--data", r.path("data-cli"))
+	env := r.env
+	if r.database != "" { // no flag: send has a --data of its own
+		env = append(slices.Clone(env), "RAPPORT_DATA="+r.path("data-cli"))
 	}
 	// A later --config of the caller wins.
-	res := once(r.t, limit, r.dir, nil, r.bin, append(all, args...)...)
+	res := once(r.t, limit, r.dir, env, r.bin, append([]string{"--config", r.config}, args...)...)
 	said := &record{}
 	_, _ = said.Write([]byte(res.stdout + res.stderr)) // memory does not fail
 	r.said = append(r.said, said)
@@ -179,6 +192,11 @@ func (r *rig) start(name, command string, env ...string) *process {
 	if command == "work" {
 		env = append(env, "RAPPORT_ADMIN=off")
 	}
+	if r.lined {
+		_, through := r.line(name)
+		env = append(through, env...)
+	}
+	env = append(slices.Clone(r.env), env...)
 	p := launch(r.t, name, r.dir, env, r.bin, args...)
 	r.said = append(r.said, &p.out)
 	return p

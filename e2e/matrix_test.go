@@ -1,0 +1,84 @@
+package e2e
+
+import (
+	"os"
+	"sync"
+	"testing"
+)
+
+// fault is one line of docs/faults.md: what is done to an installation and
+// what has to come of it. Its name begins with its number in that page.
+type fault struct {
+	name    string
+	engines []string // embedded, postgres
+	try     func(t *testing.T, s setup)
+}
+
+var (
+	onBoth     = []string{"embedded", "postgres"} //nolint:gochecknoglobals // words for the table
+	onEmbedded = []string{"embedded"}             //nolint:gochecknoglobals // words for the table
+	onPostgres = []string{"postgres"}             //nolint:gochecknoglobals // words for the table
+)
+
+// matrixWide is how many cases run at once: they wait more than they work.
+const matrixWide = 6
+
+// TestMatrix is the fault matrix of processes, queue, database, clock and
+// campaigns, in its short form; make chaos is the long one. Each case has an
+// installation of its own. One is chosen by -run 'TestMatrix/T9_/postgres'.
+func TestMatrix(t *testing.T) {
+	t.Parallel()
+	var all sync.WaitGroup
+	slots := make(chan struct{}, matrixWide)
+	for _, list := range [][]fault{crashFaults(), queueFaults(), sqlFaults(), clockFaults(), campaignFaults()} {
+		for _, f := range list {
+			for _, engine := range f.engines {
+				all.Go(func() {
+					slots <- struct{}{}
+					defer func() { <-slots }()
+					t.Run(f.name+"/"+engine, func(t *testing.T) { f.try(t, setup{postgres: engine == "postgres"}) })
+				})
+			}
+		}
+	}
+	all.Wait()
+}
+
+// copyFolder copies the regular files of a folder.
+func copyFolder(t testing.TB, from, to string) {
+	t.Helper()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// plan makes people, letter and campaign, and starts it; nothing sends yet.
+func (r *rig) plan(campaign, more string) {
+	r.t.Helper()
+	r.stock()
+	r.create(campaign, more)
+	r.must("campaigns", "start", campaign)
+}
+
+// works starts what sends: the serving process on SQLite, n workers otherwise.
+func (r *rig) works(n int) []*process {
+	r.t.Helper()
+	if r.database == "" {
+		return []*process{r.serve()}
+	}
+	list := make([]*process, n)
+	for i, name := range []string{"one", "two", "three"}[:n] {
+		list[i] = r.start(name, "work")
+	}
+	return list
+}
+
+// ends waits for the end of a run and lets the oracle judge it by everything
+// the receiver took.
+func (r *rig) ends(campaign string, b bounds) account {
+	r.t.Helper()
+	r.finished(campaign)
+	a := r.judge(campaign, r.people.willing(), r.mail.Journal().Entries(), b)
+	r.well()
+	return a
+}
