@@ -27,11 +27,14 @@ type outputNode struct {
 }
 
 func (n *outputNode) render(r *run) error {
+	if w := n.way; w != nil && w.from == fromContact && len(w.rest) == 0 {
+		return r.write(n, &r.fields[w.slot]) // most values of most letters
+	}
 	v, err := r.value(n.expr)
 	if err != nil {
 		return err
 	}
-	return r.write(n, v)
+	return r.write(n, &v)
 }
 
 // clickNode writes a tracked link, or its plain target.

@@ -230,7 +230,7 @@ func (r *run) append(s string) {
 }
 
 // write escapes a value for its place.
-func (r *run) write(n *outputNode, v value) error {
+func (r *run) write(n *outputNode, v *value) error {
 	start := len(r.out)
 	var err error
 	switch {
@@ -251,7 +251,7 @@ func (r *run) write(n *outputNode, v value) error {
 }
 
 // writeSettled writes a value into the text that is made from HTML.
-func (r *run) writeSettled(v value) error {
+func (r *run) writeSettled(v *value) error {
 	if v.isText {
 		r.settled(v.text)
 		return nil

@@ -239,7 +239,8 @@ func TestSettlingInStretches(t *testing.T) {
 		for i, s := range stretches {
 			var err error
 			if (i%2 == 0) == first {
-				err = r.write(&outputNode{expr: &expr{}}, textOf(s))
+				v := textOf(s)
+				err = r.write(&outputNode{expr: &expr{}}, &v)
 			} else {
 				err = newGapNode(s).render(r)
 			}
