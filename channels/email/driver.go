@@ -44,6 +44,7 @@ func open(env channels.Env, s Settings, now func() time.Time) (*channel, error) 
 		timeout:       s.Timeout.Or(defaultTimeout),
 		idleTimeout:   s.IdleTimeout.Or(defaultIdleTimeout),
 		perConnection: s.PerConnection,
+		shared:        env.Pace,
 	}
 	if p.helo == "" {
 		p.helo = compose.domain

@@ -75,6 +75,7 @@ type pool struct {
 	timeout       time.Duration
 	idleTimeout   time.Duration
 	perConnection int
+	shared        func(ctx context.Context, key string, perSecond float64) error // pace over all processes; nil: on our own
 
 	mu      sync.Mutex
 	servers []*server
@@ -369,6 +370,9 @@ func (p *pool) forget(s *server) {
 func (p *pool) pace(ctx context.Context, s *server) error {
 	if s.interval == 0 {
 		return nil
+	}
+	if p.shared != nil {
+		return p.shared(ctx, s.addr, float64(time.Second)/float64(s.interval))
 	}
 	p.mu.Lock()
 	now := time.Now()

@@ -2,6 +2,7 @@ package email
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"runtime"
 	"sync"
@@ -94,6 +95,40 @@ func TestPace(t *testing.T) {
 	wg.Wait()
 	if peak := srv.Journal().Peak(100 * time.Millisecond); peak > 10+s.Servers[0].Connections {
 		t.Errorf("%d letters in 100 ms", peak)
+	}
+}
+
+// TestSharedPace: a server's rate is asked of the house, which knows the other
+// processes, before the permission.
+func TestSharedPace(t *testing.T) {
+	srv := start(t, smtpd.Options{})
+	s := settings(srv)
+	s.Servers[0].Rate = "50/s"
+	asked := 0
+	env := channels.Env{Name: "news", Pace: func(ctx context.Context, key string, perSecond float64) error {
+		if asked++; key != srv.Addr() || perSecond != 50 {
+			t.Errorf("asked for %v/s of %s", perSecond, key)
+		}
+		return ctx.Err()
+	}}
+	ch, err := open(env, s, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		m := letterTo("anna@example.org", fmt.Sprintf("d1-%d", i))
+		m.Depart = func(context.Context) error {
+			if asked != i+1 {
+				t.Errorf("departure %d after asking %d times", i, asked)
+			}
+			return nil
+		}
+		if _, err := ch.Send(t.Context(), m); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := ch.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

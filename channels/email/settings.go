@@ -34,7 +34,7 @@ type Settings struct {
 type Server struct {
 	URL         secret.String `json:"url" need:"yes" help:"smtp://user:password@host:port, smtps:// for TLS from the start; ?tls=require (default), opportunistic or none"`
 	Connections int           `json:"connections" help:"how many connections at once; default 10"`
-	Rate        string        `json:"rate" help:"at most so many letters from this process: 50/s, 600/m, 10000/h"`
+	Rate        string        `json:"rate" help:"at most so many letters, over all processes: 50/s, 600/m, 10000/h"`
 }
 
 // DKIM is how letters are signed (RFC 6376).
