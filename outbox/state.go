@@ -83,6 +83,12 @@ const (
 	Timeout        Reason = "timeout"
 	NoSMTPUTF8     Reason = "no_smtputf8"
 	Refused        Reason = "refused"
+	DisabledUser   Reason = "disabled_user"   // the mailbox is closed, or belongs to somebody else now
+	Reputation     Reason = "reputation"      // the sender is on a block list or has a bad name
+	Unproven       Reason = "unauthenticated" // SPF, DKIM, DMARC or reverse DNS is missing or wrong
+	SenderRefused  Reason = "sender_refused"  // the sender address is not accepted
+	RelayDenied    Reason = "relay_denied"    // the server passes nothing on for us
+	ServerTrouble  Reason = "server_trouble"  // the server has trouble of its own
 	RenderFailed   Reason = "render"
 	NoAnswer       Reason = "no_answer"    // nothing came after the message was offered
 	ProcessDied    Reason = "process_died" // the sender ended between offer and answer
@@ -108,7 +114,8 @@ var known = map[Reason]bool{
 	AddressChanged: true, Erased: true, TooLate: true, HardBounce: true, Complaint: true, Manual: true,
 	UnknownUser: true, BadDomain: true, MailboxFull: true, Greylisted: true, RateLimited: true,
 	PolicyRefused: true, Authentication: true, ContentRefused: true, TooLarge: true, Connection: true,
-	TLS: true, Timeout: true, NoSMTPUTF8: true, Refused: true, RenderFailed: true, NoAnswer: true,
+	TLS: true, Timeout: true, NoSMTPUTF8: true, Refused: true, DisabledUser: true, Reputation: true,
+	Unproven: true, SenderRefused: true, RelayDenied: true, ServerTrouble: true, RenderFailed: true, NoAnswer: true,
 	ProcessDied: true, Crashed: true, WaitRetry: true, WaitQuiet: true, WaitHeld: true, WaitPaused: true,
 	WaitSlow: true, WaitWarmup: true,
 	ByPerson: true, TimeOver: true,

@@ -8,6 +8,23 @@ import (
 	"rapport/channels"
 )
 
+// Reasons that the table of replies gives.
+const (
+	unknownUser     = "unknown_user"
+	badDomain       = "bad_domain"
+	disabledUser    = "disabled_user"
+	mailboxFull     = "mailbox_full"
+	greylisted      = "greylisted"
+	rateLimited     = "rate_limited"
+	policy          = "policy"
+	reputation      = "reputation"
+	unauthenticated = "unauthenticated"
+	senderRefused   = "sender_refused"
+	relayDenied     = "relay_denied"
+	contentRefused  = "content_refused"
+	serverTrouble   = "server_trouble"
+)
+
 // TestJudge is the table of what a server may say and what it means. Texts
 // marked gmail are from Google's public page on SMTP errors, those marked
 // microsoft from Microsoft's page on non-delivery reports, both shortened;
@@ -48,8 +65,8 @@ func TestJudge(t *testing.T) {
 		{at: atRcpt, reply: reply{450, "4.7.1", "policy service is not available"}, want: channels.Temporary, reason: policy},
 		{at: atAuth, reply: reply{454, "4.7.0", "Cannot authenticate due to a temporary system problem."}, want: channels.Temporary, reason: authentication}, // gmail
 		{at: atTLS, reply: reply{454, "4.7.0", "TLS not available"}, want: channels.Temporary, reason: tlsTrouble},
-		{at: atDot, reply: reply{451, "4.3.0", "Mail server temporarily rejected message."}, want: channels.Temporary, reason: refused}, // gmail
-		{at: atData, reply: reply{451, "", "local error"}, want: channels.Temporary, reason: refused},
+		{at: atDot, reply: reply{451, "4.3.0", "Mail server temporarily rejected message."}, want: channels.Temporary, reason: serverTrouble}, // gmail
+		{at: atData, reply: reply{451, "", "local error"}, want: channels.Temporary, reason: serverTrouble},
 
 		// The address is wrong: suppress.
 		{at: atRcpt, reply: reply{550, "5.1.1", "The email account that you tried to reach does not exist."}, want: channels.Rejected, reason: unknownUser}, // gmail
@@ -62,9 +79,9 @@ func TestJudge(t *testing.T) {
 
 		// Something about this address, not sure enough: a strike.
 		{at: atRcpt, reply: reply{550, "", "no such user here"}, want: channels.Malformed, reason: unknownUser, strike: true},
-		{at: atRcpt, reply: reply{550, "5.2.1", "mailbox disabled"}, want: channels.Malformed, reason: refused, strike: true},
+		{at: atRcpt, reply: reply{550, "5.2.1", "mailbox disabled"}, want: channels.Malformed, reason: disabledUser, strike: true},
 		{at: atRcpt, reply: reply{550, "5.0.0", "no"}, want: channels.Malformed, reason: refused, strike: true},
-		{at: atRcpt, reply: reply{550, "5.7.13", "user account disabled"}, want: channels.Malformed, reason: refused, strike: true},
+		{at: atRcpt, reply: reply{550, "5.7.13", "user account disabled"}, want: channels.Malformed, reason: disabledUser, strike: true},
 		{at: atRcpt, reply: reply{550, "5.7.1", "<anna@example.org>: user unknown"}, want: channels.Malformed, reason: unknownUser, strike: true},
 		{at: atRcpt, reply: reply{553, "", "mailbox name not allowed"}, want: channels.Malformed, reason: refused, strike: true},
 		// About the command or a full box: no strike.
@@ -81,13 +98,13 @@ func TestJudge(t *testing.T) {
 		{at: atMail, reply: reply{530, "5.7.0", "Authentication Required."}, want: channels.Broken, reason: authentication},            // gmail
 		{at: atMail, reply: reply{530, "5.7.57", "Client was not authenticated"}, want: channels.Broken, reason: authentication},       // microsoft
 		{at: atMail, reply: reply{550, "5.7.1", "sender refused"}, want: channels.Broken, reason: policy},
-		{at: atMail, reply: reply{501, "5.1.8", "Bad sender address"}, want: channels.Broken, reason: refused}, // microsoft
-		{at: atMail, reply: reply{553, "", "sender not owned by user"}, want: channels.Broken, reason: refused},
-		{at: atRcpt, reply: reply{550, "5.7.1", "Unable to relay"}, want: channels.Broken, reason: policy}, // microsoft
+		{at: atMail, reply: reply{501, "5.1.8", "Bad sender address"}, want: channels.Broken, reason: senderRefused}, // microsoft
+		{at: atMail, reply: reply{553, "", "sender not owned by user"}, want: channels.Broken, reason: senderRefused},
+		{at: atRcpt, reply: reply{550, "5.7.1", "Unable to relay"}, want: channels.Broken, reason: relayDenied}, // microsoft
 		{at: atRcpt, reply: reply{530, "", "authenticate first"}, want: channels.Broken, reason: authentication},
-		{at: atDot, reply: reply{550, "5.7.515", "Access denied, sending domain does not meet the required authentication level"}, want: channels.Broken, reason: policy}, // microsoft
-		{at: atDot, reply: reply{550, "5.7.26", "This mail has been blocked because the sender is unauthenticated."}, want: channels.Broken, reason: policy},              // gmail
-		{at: atDot, reply: reply{550, "5.4.5", "Daily SMTP relay limit exceeded for user."}, want: channels.Throttled, reason: rateLimited},                               // gmail
+		{at: atDot, reply: reply{550, "5.7.515", "Access denied, sending domain does not meet the required authentication level"}, want: channels.Broken, reason: unauthenticated}, // microsoft
+		{at: atDot, reply: reply{550, "5.7.26", "This mail has been blocked because the sender is unauthenticated."}, want: channels.Broken, reason: unauthenticated},              // gmail
+		{at: atDot, reply: reply{550, "5.4.5", "Daily SMTP relay limit exceeded for user."}, want: channels.Throttled, reason: rateLimited, after: time.Hour},                      // gmail
 
 		// This letter will never work.
 		{at: atMail, reply: reply{552, "5.3.4", "message too big"}, want: channels.Malformed, reason: tooLarge},
@@ -134,6 +151,9 @@ func TestOnlyTheRecipientIsPunished(t *testing.T) {
 			for _, enhanced := range []string{"", ".5.0", ".5.1", ".7.0", ".7.1", ".7.8", ".3.0", ".6.0"} {
 				if enhanced != "" {
 					enhanced = string(rune('0'+code/100)) + enhanced
+				}
+				if code == 556 {
+					continue // says that the domain takes no mail (RFC 7504)
 				}
 				f := judge(at, reply{code, enhanced, "no"})
 				if f.Verdict == channels.Rejected || f.Strike && at != atRcpt {
