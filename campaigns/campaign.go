@@ -145,6 +145,8 @@ type Aim struct {
 	Wall time.Time
 	// LateBefore: whoever was due before is not planned; zero: nobody.
 	LateBefore time.Time
+	// Apart is what planning remembers about receiving domains; nil: nothing.
+	Apart *Apart
 
 	due map[string]time.Time // by zone, of those that were in use
 }

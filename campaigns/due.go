@@ -218,8 +218,21 @@ func (s *Service) aimAt(ctx context.Context, run Run) (Aim, error) {
 	if err != nil {
 		return aim, err
 	}
+	if d, err := s.drivers.Driver(run.Driver); err == nil {
+		aim.Apart = NewApart(d.Address.Separator, s.limited(run.Channel)...)
+	}
 	s.aimed = aimed{run.ID, aim}
 	return aim, nil
+}
+
+// limited lists the receiving domains to which a channel has a limit.
+func (s *Service) limited(channel string) []string {
+	for _, c := range s.channels {
+		if c.Name == channel {
+			return c.Apart
+		}
+	}
+	return nil
 }
 
 func (s *Service) aim(ctx context.Context, run Run) (Aim, error) {

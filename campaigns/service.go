@@ -45,7 +45,8 @@ type Service struct {
 type Channel struct {
 	Name   string
 	Driver string
-	Rate   float64 // messages a second over all processes; 0: no limit
+	Rate   float64  // messages a second over all processes; 0: no limit
+	Apart  []string // receiving domains with a limit of their own
 }
 
 // Halt is a pause that no person asked for.

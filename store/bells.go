@@ -8,12 +8,12 @@ import (
 	"rapport/outbox"
 )
 
-// Fair between runs: the first due batch of each, then the second of each, and
-// so on.
+// Fair between runs, and between receiving domains of a run that have batches
+// of their own: the first due batch of each, then the second of each, and so on.
 const qDue query = `
 SELECT id, run_id, channel, lane, round FROM (
   SELECT b.id, b.run_id, b.channel, b.lane, b.round,
-    ROW_NUMBER() OVER (PARTITION BY b.run_id ORDER BY b.next_at, b.id) AS place
+    ROW_NUMBER() OVER (PARTITION BY b.run_id, b.pace ORDER BY b.next_at, b.id) AS place
   FROM batches b JOIN runs r ON r.id = b.run_id
   LEFT JOIN holds h ON h.channel = b.channel AND (h.until = 0 OR h.until > $2)
   WHERE b.lane = $1 AND b.next_at IS NOT NULL AND b.next_at <= $2 AND b.armed_until <= $2

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,9 +81,9 @@ FROM runs r WHERE r.id = $1`
 
 const qPlanOfLocked query = qPlanOf + ` {{lock r}}`
 
-const qLastBatch query = `SELECT id, planned FROM batches WHERE run_id = $1 ORDER BY id DESC LIMIT 1`
+const qLastBatch query = `SELECT id, planned FROM batches WHERE run_id = $1 AND pace = '' ORDER BY id DESC LIMIT 1`
 
-const qAddBatch query = `INSERT INTO batches (run_id, channel, lane) VALUES ($1, $2, $3) RETURNING id`
+const qAddBatch query = `INSERT INTO batches (run_id, channel, lane, pace) VALUES ($1, $2, $3, $4) RETURNING id`
 
 const qFillBatch query = `
 UPDATE batches SET planned = planned + $2, queued = queued + $2,
@@ -113,6 +115,7 @@ type planning struct {
 	state  outbox.RunState
 	cursor int64
 	topic  int64
+	took   map[string]campaigns.Batch // batches of receiving domains, for when this is written
 }
 
 func scanPlanning(scan func(...any) error) (p planning, err error) {
@@ -143,18 +146,26 @@ func (s *Store) PlanPage(ctx context.Context, run int64, aim campaigns.Aim) (cam
 		return campaigns.Page{}, fmt.Errorf("find the next people: %w", s.classify(err))
 	}
 	var out campaigns.Page
+	var took map[string]campaigns.Batch
 	err = s.update(ctx, bulk, func(t tx) (err error) {
-		out, err = t.planPage(ctx, run, aim, p.cursor, found)
+		took = map[string]campaigns.Batch{}
+		out, err = t.planPage(ctx, run, aim, p.cursor, found, took)
 		return err
 	})
+	if err == nil {
+		for domain, b := range took {
+			aim.Apart.Took(domain, b)
+		}
+	}
 	return out, err
 }
 
-func (t tx) planPage(ctx context.Context, run int64, aim campaigns.Aim, cursor int64, found window) (out campaigns.Page, err error) {
+func (t tx) planPage(ctx context.Context, run int64, aim campaigns.Aim, cursor int64, found window, took map[string]campaigns.Batch) (out campaigns.Page, err error) {
 	p, _, err := one(ctx, t, qPlanOfLocked, scanPlanning, run)
 	if err != nil {
 		return out, err
 	}
+	p.took = took
 	if p.ID = run; p.state != outbox.Planning {
 		return campaigns.Page{Done: true}, nil // paused or cancelled meanwhile, or planned by another process
 	}
@@ -290,7 +301,7 @@ func audienceSQL(d *dialect, aim campaigns.Aim, args *binds) string {
 // planPeople writes the deliveries of some people, with their batch, or why
 // they get none.
 func (t tx) planPeople(ctx context.Context, p planning, aim campaigns.Aim, people []member) (out campaigns.Page, err error) {
-	batch, err := t.openBatch(ctx, p, len(people))
+	batch, err := t.openBatch(ctx, p, aim.Apart, len(people))
 	if err != nil {
 		return out, fmt.Errorf("make a batch: %w", err)
 	}
@@ -305,15 +316,25 @@ func (t tx) planPeople(ctx context.Context, p planning, aim campaigns.Aim, peopl
 		data = string(p.Audience.Data)
 	}
 	expires := p.Expires.Microseconds()
-	if out.Planned, err = t.exec(ctx, qPlan, append(page[:7:7], p.ID, batch, expires, data, micros(t.s.now()))...); err != nil {
+	ends := int64(0)
+	if expires > 0 {
+		ends = earliest + expires
+	}
+	args := append(page[:7:7], p.ID, batch, expires, data, micros(t.s.now()))
+	planned := map[int64]int64{}
+	if domains := aim.Apart.Domains(); len(domains) > 0 {
+		if planned, err = t.planApart(ctx, p, aim.Apart, domains, args); err != nil {
+			return out, fmt.Errorf("plan deliveries by domain: %w", err)
+		}
+	} else if planned[batch], err = t.exec(ctx, qPlan, args...); err != nil {
 		return out, fmt.Errorf("plan deliveries: %w", err)
 	}
-	if out.Planned > 0 {
-		ends := int64(0)
-		if expires > 0 {
-			ends = earliest + expires
+	for _, id := range slices.Sorted(maps.Keys(planned)) {
+		n := planned[id]
+		if out.Planned += n; n == 0 {
+			continue
 		}
-		if _, err := t.exec(ctx, qFillBatch, batch, out.Planned, earliest, ends); err != nil {
+		if _, err := t.exec(ctx, qFillBatch, id, n, earliest, ends); err != nil {
 			return out, fmt.Errorf("count a batch: %w", err)
 		}
 	}
@@ -327,19 +348,6 @@ func (t tx) planPeople(ctx context.Context, p planning, aim campaigns.Aim, peopl
 		return out, fmt.Errorf("count who is not planned: %w", err)
 	}
 	return out, nil
-}
-
-// openBatch returns a batch with room for n more deliveries: the last one, if
-// it has, else a new one.
-func (t tx) openBatch(ctx context.Context, p planning, n int) (int64, error) {
-	var id, planned int64
-	_, ok, err := one(ctx, t, qLastBatch, func(scan func(...any) error) (struct{}, error) {
-		return struct{}{}, scan(&id, &planned)
-	}, p.ID)
-	if err != nil || (ok && planned+int64(n) <= batchSize) {
-		return id, err
-	}
-	return t.insert(ctx, qAddBatch, p.ID, p.Channel, campaigns.LaneOf(p.Class))
 }
 
 // dueTimes is when the people of a page are due: all at one moment, or by

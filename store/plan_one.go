@@ -60,7 +60,7 @@ func (t tx) sendOne(ctx context.Context, r campaigns.Run, o campaigns.One) error
 	if reason != "" {
 		return &campaigns.Skipped{Reason: reason}
 	}
-	batch, err := t.insert(ctx, qAddBatch, r.ID, r.Channel, campaigns.LaneOf(r.Class))
+	batch, err := t.insert(ctx, qAddBatch, r.ID, r.Channel, campaigns.LaneOf(r.Class), "")
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -179,7 +181,9 @@ func (h *House) PublicURL() string {
 func (h *House) campaignChannels() []campaigns.Channel {
 	list := make([]campaigns.Channel, 0, len(h.Config.Channels))
 	for _, c := range h.Config.Channels {
-		list = append(list, campaigns.Channel{Name: c.Name, Driver: c.Driver, Rate: c.Rate.PerSecond()})
+		list = append(list, campaigns.Channel{
+			Name: c.Name, Driver: c.Driver, Rate: c.Rate.PerSecond(), Apart: slices.Sorted(maps.Keys(c.Domains)),
+		})
 	}
 	return list
 }

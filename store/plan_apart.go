@@ -1,0 +1,92 @@
+package store
+
+import (
+	"context"
+	"strings"
+
+	"rapport/campaigns"
+)
+
+// domainOf reads what stands behind the last separator of an address. Both engines
+// understand it: what is left when everything behind it is taken off, taken
+// off in turn.
+func domainOf(address, separator string) string {
+	return "replace(" + address + ", rtrim(" + address + ", replace(" + address + ", " + separator + ", '')), '')"
+}
+
+// qPlanApart is qPlan for a run with large receiving domains: $13 is an object
+// of their batches, and $14 what stands before the domain of an address.
+var qPlanApart = query(strings.Replace(string(qPlan), "CAST($9 AS BIGINT)",
+	"COALESCE(CAST({{json $13}} ->> "+domainOf("q.address", "CAST($14 AS TEXT)")+" AS BIGINT), CAST($9 AS BIGINT))", 1)) + ` RETURNING batch_id`
+
+var qDomainsOf = query("SELECT q.domain, COUNT(*) FROM (SELECT " + domainOf("d.address", "CAST($2 AS TEXT)") +
+	" AS domain FROM deliveries d WHERE d.batch_id = $1 AND d.state = 'queued' AND d.address IS NOT NULL) q GROUP BY q.domain")
+
+// planApart plans with batches of their own for some receiving domains, and
+// says how many deliveries went into which batch. A domain's batch that turned
+// out to be empty stays in hand.
+func (t tx) planApart(ctx context.Context, p planning, apart *campaigns.Apart, domains []string, args []any) (map[int64]int64, error) {
+	hand := make(map[string]campaigns.Batch, len(domains))
+	ids := make(map[string]int64, len(domains))
+	for _, d := range domains {
+		b := apart.In(d)
+		if b.ID == 0 || b.Planned >= batchSize {
+			id, err := t.insert(ctx, qAddBatch, p.ID, p.Channel, campaigns.LaneOf(p.Class), d)
+			if err != nil {
+				return nil, err
+			}
+			b = campaigns.Batch{ID: id}
+		}
+		hand[d], ids[d] = b, b.ID
+	}
+	planned := map[int64]int64{}
+	list, err := collect(ctx, t, qPlanApart, scalar[int64], append(args[:12:12], asJSON(ids), apart.Separator)...)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range list {
+		planned[id]++
+	}
+	for d, b := range hand {
+		b.Planned += planned[b.ID]
+		p.took[d] = b
+	}
+	return planned, nil
+}
+
+// openBatch returns a batch for n more deliveries of domains that share: the
+// last one, if it has room, else a new one. Now and then a full one is counted
+// by domain, so that large ones are known.
+func (t tx) openBatch(ctx context.Context, p planning, apart *campaigns.Apart, n int) (int64, error) {
+	var id, planned int64
+	_, ok, err := one(ctx, t, qLastBatch, func(scan func(...any) error) (struct{}, error) {
+		return struct{}{}, scan(&id, &planned)
+	}, p.ID)
+	if len(apart.Domains()) > 0 {
+		n = 1 // most go elsewhere; a batch may grow beyond its size by less than a page
+	}
+	if err != nil || (ok && planned+int64(n) <= batchSize) {
+		return id, err
+	}
+	if ok && apart.Look() {
+		if err := t.countDomains(ctx, apart, id); err != nil {
+			return 0, err
+		}
+	}
+	return t.insert(ctx, qAddBatch, p.ID, p.Channel, campaigns.LaneOf(p.Class), "")
+}
+
+func (t tx) countDomains(ctx context.Context, apart *campaigns.Apart, batch int64) error {
+	domains := map[string]int64{}
+	_, err := collect(ctx, t, qDomainsOf, func(scan func(...any) error) (struct{}, error) {
+		var domain string
+		var n int64
+		err := scan(&domain, &n)
+		domains[domain] = n
+		return struct{}{}, err
+	}, batch, apart.Separator)
+	if err == nil {
+		apart.Counted(domains)
+	}
+	return err
+}
