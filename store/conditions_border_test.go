@@ -196,6 +196,9 @@ func conditionPlan(t *testing.T, s *Store, sql string, args binds) string {
 		t.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.ExecContext(t.Context(), "SELECT id FROM topics"); err != nil { // EXPLAIN alone does not see that the schema has changed
+		t.Fatal(err)
+	}
 	explain := "EXPLAIN QUERY PLAN "
 	if s.d == &postgresDialect {
 		explain = "EXPLAIN "

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"regexp"
 	"strings"
@@ -44,7 +43,15 @@ type query string
 // runner is what a transaction and a pool of readers have in common.
 type runner interface {
 	exec(ctx context.Context, q query, args ...any) (int64, error)
-	rows(ctx context.Context, q query, args ...any) (*sql.Rows, error)
+	rows(ctx context.Context, q query, args ...any) (cursor, error)
+}
+
+// cursor is what *sql.Rows offers.
+type cursor interface {
+	Next() bool
+	Scan(into ...any) error
+	Err() error
+	Close() error
 }
 
 // collect is the only loop over rows.

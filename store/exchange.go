@@ -67,6 +67,7 @@ func scanFacts(scan func(...any) error) (f facts, err error) {
 type move struct {
 	outbox.Settlement
 	entry int64
+	plain bool // from a state that has no reason
 }
 
 func (m move) row() []any {
@@ -93,18 +94,23 @@ FROM (
 ) v
 WHERE deliveries.id = v.id AND deliveries.turn = v.turn`
 
-// Nearly every row takes two steps, and each has a statement that carries no
-// more than it needs: the intent, and being sent.
+// Nearly every row takes two steps, and each has statements that carry no
+// more than it needs: the intent, and being sent after it, when there is no
+// reason to take away. They come for all rows at once, for an engine to which
+// a statement is a journey, and for one row.
 const qIntend query = `
-UPDATE deliveries SET state = 'sending', reason = '', entry_id = v.entry, updated_at = $2
+UPDATE deliveries SET state = 'sending', entry_id = v.entry, updated_at = $2
 FROM (
   SELECT CAST(e.value ->> 0 AS BIGINT) AS id, CAST(e.value ->> 1 AS BIGINT) AS turn, CAST(e.value ->> 2 AS BIGINT) AS entry
   FROM {{each $1}}
 ) v
 WHERE deliveries.id = v.id AND deliveries.turn = v.turn`
 
+const qIntendOne query = `
+UPDATE deliveries SET state = 'sending', entry_id = $3, updated_at = $4 WHERE id = $1 AND turn = $2`
+
 const qSent query = `
-UPDATE deliveries SET state = 'sent', reason = '', attempt = attempt + 1, worker_id = NULL,
+UPDATE deliveries SET state = 'sent', attempt = attempt + 1, worker_id = NULL,
   code = '', provider_id = v.provider, server = v.server, updated_at = v.at
 FROM (
   SELECT CAST(e.value ->> 0 AS BIGINT) AS id, CAST(e.value ->> 1 AS BIGINT) AS turn, CAST(e.value ->> 2 AS BIGINT) AS at,
@@ -112,6 +118,11 @@ FROM (
   FROM {{each $1}}
 ) v
 WHERE deliveries.id = v.id AND deliveries.turn = v.turn`
+
+const qSentOne query = `
+UPDATE deliveries SET state = 'sent', attempt = attempt + 1, worker_id = NULL,
+  code = '', provider_id = $4, server = $5, updated_at = $3
+WHERE id = $1 AND turn = $2`
 
 // Exchange settles what has ended and admits what wants to leave, in one
 // durable transaction.
@@ -225,17 +236,18 @@ func (e *exchange) admit(found map[int64]*facts, w outbox.Ticket, worker int64, 
 
 func (e *exchange) move(f *facts, m outbox.Settlement, entry int64) {
 	e.counts.add(f.batch, f.state, m.State, m.NotBefore)
+	plain := f.state == outbox.Claimed || f.state == outbox.Sending
 	f.state = m.State
 	if i, again := e.at[f.id]; again { // one UPDATE touches a row once: the last step counts
 		m.Charge = m.Charge || e.moves[i].Charge
-		e.moves[i] = move{m, entry}
+		e.moves[i] = move{m, max(entry, e.moves[i].entry), false}
 		return
 	}
 	if e.at == nil {
 		e.at = map[int64]int{}
 	}
 	e.at[f.id] = len(e.moves)
-	e.moves = append(e.moves, move{m, entry})
+	e.moves = append(e.moves, move{m, entry, plain})
 }
 
 func (e *exchange) write(ctx context.Context, t tx) error {
@@ -246,16 +258,16 @@ func (e *exchange) write(ctx context.Context, t tx) error {
 		case m.State == outbox.Sending:
 			now = m.At // all intents of an exchange are of one moment
 			intended = append(intended, []any{m.Delivery, m.Turn, m.entry})
-		case m.State == outbox.Sent && m.Charge:
+		case m.State == outbox.Sent && m.Charge && m.plain:
 			sent = append(sent, []any{m.Delivery, m.Turn, micros(m.At), m.ProviderID, m.Server})
 		default:
 			other = append(other, m.row())
 		}
 	}
-	if err := t.rowsIn(ctx, qIntend, intended, micros(now)); err != nil {
+	if err := t.rowByRow(ctx, qIntend, qIntendOne, intended, micros(now)); err != nil {
 		return err
 	}
-	if err := t.rowsIn(ctx, qSent, sent); err != nil {
+	if err := t.rowByRow(ctx, qSent, qSentOne, sent); err != nil {
 		return err
 	}
 	if err := t.rowsIn(ctx, qMove, other); err != nil {
@@ -297,6 +309,20 @@ UPDATE campaigns SET state = 'running' WHERE state IN ('finished', 'scheduled') 
 func (t tx) goOn(ctx context.Context, deliveries []int64) error {
 	for _, q := range []query{qGoOn, qGoOnCampaigns} {
 		if _, err := t.exec(ctx, q, asJSON(deliveries)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rowByRow runs a statement for each row where that is cheaper, else the one
+// for all of them.
+func (t tx) rowByRow(ctx context.Context, all, each query, rows [][]any, more ...any) error {
+	if t.w == nil {
+		return t.rowsIn(ctx, all, rows, more...)
+	}
+	for _, row := range rows {
+		if _, err := t.exec(ctx, each, append(row, more...)...); err != nil {
 			return err
 		}
 	}

@@ -20,6 +20,7 @@ var sqliteDialect = dialect{
 	name: "sqlite",
 	words: map[string]string{
 		"id":      "INTEGER PRIMARY KEY",
+		"begin":   "BEGIN IMMEDIATE",
 		"ever $":  "INTEGER PRIMARY KEY AUTOINCREMENT",
 		"json":    "BLOB",
 		"json $":  "jsonb($)",
@@ -54,14 +55,14 @@ var sqliteDialect = dialect{
 // readers is how many connections read a database at once.
 const readers = 8
 
-// openSQLite opens one file three times: for readers, for a writer whose
-// commits reach the disk, and for a writer whose commits do not wait for it.
-// The two writers take turns (see lanes), as SQLite has one at a time.
+// openSQLite opens one file for readers, for the one writer (see lanes), and for
+// what is done seldom: migrations, copies, emptying the log.
 func openSQLite(ctx context.Context, data string) (*pools, error) {
 	path := filepath.Join(data, fileName)
 	if err := private(path); err != nil {
 		return nil, err
 	}
+	var address string
 	open := func(sync string, conns int, more url.Values) (*sql.DB, error) {
 		q := url.Values{
 			"_pragma": {
@@ -73,7 +74,8 @@ func openSQLite(ctx context.Context, data string) (*pools, error) {
 		for k, v := range more {
 			q[k] = append(q[k], v...)
 		}
-		db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
+		address = "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+		db, err := sql.Open("sqlite", address)
 		if err != nil {
 			return nil, fmt.Errorf("open %s: %w", path, err)
 		}
@@ -87,13 +89,12 @@ func openSQLite(ctx context.Context, data string) (*pools, error) {
 	p := &pools{}
 	var errs []error
 	var err error
-	immediate := url.Values{"_txlock": {"immediate"}}
-	// Two connections each, since a statement is prepared on a free one while
-	// a transaction holds the other; the lanes see to it that one writes.
-	p.durable, err = open("FULL", 2, immediate)
+	p.durable, err = open("FULL", 2, url.Values{"_txlock": {"immediate"}})
 	errs = append(errs, err)
-	p.quick, err = open("NORMAL", 2, immediate)
-	errs = append(errs, err)
+	p.quick = p.durable
+	if err == nil {
+		p.writer = openWriter(p.durable, address)
+	}
 	p.read, err = open("NORMAL", readers, url.Values{"_pragma": {"query_only(1)"}})
 	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {

@@ -36,12 +36,14 @@ type Store struct {
 	stmts sync.Map // statement{pool, query} → *sql.Stmt
 }
 
-// pools are the handles on one database. On PostgreSQL durable and quick are
-// the same.
-type pools struct{ read, durable, quick *sql.DB }
+// pools are the handles on one database; writer is nil on PostgreSQL.
+type pools struct {
+	read, durable, quick *sql.DB
+	writer               *sqliteWriter
+}
 
 func (p *pools) close() error {
-	var errs []error
+	errs := []error{p.writer.close()}
 	seen := map[*sql.DB]bool{nil: true}
 	for _, db := range []*sql.DB{p.read, p.quick, p.durable} {
 		if !seen[db] {
@@ -167,15 +169,15 @@ func (p pool) exec(ctx context.Context, q query, args ...any) (int64, error) {
 	return affected(st.ExecContext(ctx, args...))
 }
 
-func (p pool) rows(ctx context.Context, q query, args ...any) (*sql.Rows, error) {
+func (p pool) rows(ctx context.Context, q query, args ...any) (cursor, error) {
 	st, err := p.s.prepared(ctx, p.db, q) //nolint:sqlclosecheck // it is kept for the next caller, until Close
 	if err != nil {
 		return nil, err
 	}
 	if st == nil {
-		return p.db.QueryContext(ctx, p.s.spelt(q), args...)
+		return p.db.QueryContext(ctx, p.s.spelt(q), args...) //nolint:rowserrcheck // collect asks
 	}
-	return st.QueryContext(ctx, args...)
+	return st.QueryContext(ctx, args...) //nolint:rowserrcheck // collect asks
 }
 
 type statement struct {
@@ -227,33 +229,49 @@ func affected(res sql.Result, err error) (int64, error) {
 	return res.RowsAffected()
 }
 
-// tx is one transaction of the writer.
+// tx is one transaction: of SQLite's writer, or of a pool.
 type tx struct {
 	s  *Store
 	db *sql.DB
-	tx *sql.Tx
+	sq *sql.Tx // nil with a writer
+	w  *sqliteWriter
+	tx interface {
+		ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error)
+	}
 }
 
 func (t tx) exec(ctx context.Context, q query, args ...any) (int64, error) {
+	if t.w != nil {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		return t.w.exec(context.WithoutCancel(ctx), t.s, q, args...)
+	}
 	st, err := t.s.prepared(ctx, t.db, q)
 	if err != nil {
 		return 0, err
 	}
 	if st == nil {
-		return affected(t.tx.ExecContext(ctx, t.s.spelt(q), args...))
+		return affected(t.sq.ExecContext(ctx, t.s.spelt(q), args...))
 	}
-	return affected(t.tx.StmtContext(ctx, st).ExecContext(ctx, args...)) //nolint:sqlclosecheck // the end of the transaction closes it
+	return affected(t.sq.StmtContext(ctx, st).ExecContext(ctx, args...)) //nolint:sqlclosecheck // the end of the transaction closes it
 }
 
-func (t tx) rows(ctx context.Context, q query, args ...any) (*sql.Rows, error) {
+func (t tx) rows(ctx context.Context, q query, args ...any) (cursor, error) {
+	if t.w != nil {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		return t.w.rows(context.WithoutCancel(ctx), t.s, q, args...)
+	}
 	st, err := t.s.prepared(ctx, t.db, q)
 	if err != nil {
 		return nil, err
 	}
 	if st == nil {
-		return t.tx.QueryContext(ctx, t.s.spelt(q), args...)
+		return t.sq.QueryContext(ctx, t.s.spelt(q), args...) //nolint:rowserrcheck // collect asks
 	}
-	return t.tx.StmtContext(ctx, st).QueryContext(ctx, args...) //nolint:sqlclosecheck // the end of the transaction closes it
+	return t.sq.StmtContext(ctx, st).QueryContext(ctx, args...) //nolint:sqlclosecheck,rowserrcheck // collect asks, and the end of the transaction closes it
 }
 
 // view runs do in one read-only transaction, so that all it reads is of one
@@ -271,7 +289,7 @@ func (s *Store) view(ctx context.Context, do func(runner) error) error {
 		return fmt.Errorf("begin: %w", err)
 	}
 	defer func() { _ = t.Rollback() }() // it wrote nothing
-	return do(tx{s, s.pools.read, t})
+	return do(tx{s: s, db: s.pools.read, sq: t})
 }
 
 // insert runs an INSERT … RETURNING id.
@@ -282,6 +300,8 @@ func (t tx) insert(ctx context.Context, q query, args ...any) (int64, error) {
 	}
 	return id, err
 }
+
+var errUnfinished = errors.New("the transaction was not finished")
 
 // tries bounds how often a transaction is begun again when the engine asks
 // for it (a busy file, a deadlock, a serialization failure).
@@ -315,32 +335,43 @@ func (s *Store) classify(err error) error {
 }
 
 func (s *Store) attempt(ctx context.Context, l lane, do func(tx) error) error {
-	db := s.pools.durable
-	if l != durable {
-		db = s.pools.quick
-	}
 	if s.d == &sqliteDialect {
-		leave, err := s.lanes.enter(ctx, l)
-		if err != nil {
-			return err
-		}
-		defer leave()
+		return s.attemptHere(ctx, l, do)
 	}
-	t, err := db.BeginTx(ctx, nil)
+	t, err := s.pools.durable.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
 	defer func() { _ = t.Rollback() }() // nothing to undo after a commit
-	if l != durable && s.d.relax != "" {
+	if l != durable {
 		if _, err := t.ExecContext(ctx, s.d.relax); err != nil {
 			return fmt.Errorf("relax the commit: %w", err)
 		}
 	}
-	if err := do(tx{s, db, t}); err != nil {
+	if err := do(tx{s: s, db: s.pools.durable, sq: t, tx: t}); err != nil {
 		return err
 	}
 	if err := t.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
+}
+
+// attemptHere is attempt with SQLite's writer.
+func (s *Store) attemptHere(ctx context.Context, l lane, do func(tx) error) (err error) {
+	leave, err := s.lanes.enter(ctx, l)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	w := s.pools.writer
+	if err := w.begin(ctx, s, l); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	failure := errUnfinished // when do panics
+	defer func() { err = w.end(s, failure) }()
+	if failure = do(tx{s: s, w: w, tx: w}); failure == nil {
+		failure = ctx.Err() // nobody waits for it any more
+	}
+	return failure
 }
