@@ -147,7 +147,8 @@ func (c *composer) appendHeaders(dst []byte, m channels.Message, id string) ([]b
 }
 
 func subjectField(text string) (string, error) {
-	return string(appendHeader(nil, "Subject", encodeText(text))), nil
+	text = encodeText(text)
+	return string(appendHeader(make([]byte, 0, len(text)+lineFold), "Subject", text)), nil
 }
 
 func replyField(text string) (string, error) {

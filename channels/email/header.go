@@ -60,6 +60,7 @@ func oneLine(text string) string {
 		return strings.TrimSpace(text)
 	}
 	var b strings.Builder
+	b.Grow(len(text))
 	gap := false
 	for _, r := range strings.ToValidUTF8(text, "\uFFFD") {
 		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
@@ -107,60 +108,72 @@ func longestWord(text string) int {
 // encodeWords writes text as encoded words that never split a character: with
 // Q where most of it is readable so, else with B.
 func encodeWords(text string) string {
+	const room = wordMax - len("=?utf-8?Q?") - len("?=") - 3 // B rounds up to groups of four
 	foreign := 0
 	for i := range len(text) {
 		if text[i] >= utf8.RuneSelf {
 			foreign++
 		}
 	}
+	write, cost := appendWordQ, costQ
 	if foreign*3 > len(text) {
-		return chunkWords(text, "=?utf-8?B?", func(r string) int { return (len(r)*4 + 2) / 3 }, func(s string) string {
-			return base64.StdEncoding.EncodeToString([]byte(s))
-		})
+		write, cost = appendWordB, costB
 	}
-	return chunkWords(text, "=?utf-8?Q?", func(r string) int { return len(wordQ(r)) }, wordQ)
-}
-
-func chunkWords(text, prefix string, cost func(string) int, encode func(string) string) string {
-	const room = wordMax - len("=?utf-8?Q?") - len("?=") - 3 // B rounds up to groups of four
-	var b strings.Builder
+	out := make([]byte, 0, 3*len(text)+wordMax) // enough for all but much that is foreign
 	start, used := 0, 0
-	flush := func(end int) {
-		if b.Len() > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteString(prefix + encode(text[start:end]) + "?=")
-		start, used = end, 0
-	}
 	for i, r := range text {
 		c := cost(text[i : i+utf8.RuneLen(r)])
 		if used > 0 && used+c > room {
-			flush(i)
+			out = append(write(out, text[start:i]), ' ')
+			start, used = i, 0
 		}
 		used += c
 	}
-	flush(len(text))
-	return b.String()
+	return string(write(out, text[start:]))
 }
+
+// appendWordB is the B encoding of RFC 2047 section 4.1.
+func appendWordB(dst []byte, s string) []byte {
+	dst = append(dst, "=?utf-8?B?"...)
+	return append(base64.StdEncoding.AppendEncode(dst, []byte(s)), "?="...)
+}
+
+func costB(s string) int { return (len(s)*4 + 2) / 3 }
 
 const upperHex = "0123456789ABCDEF"
 
-// wordQ is the Q encoding of RFC 2047 section 4.2, with only those characters
-// left alone that may stand in a display name too (section 5, rule 3).
-func wordQ(s string) string {
-	out := make([]byte, 0, len(s)+8)
+// appendWordQ is the Q encoding of RFC 2047 section 4.2.
+func appendWordQ(dst []byte, s string) []byte {
+	dst = append(dst, "=?utf-8?Q?"...)
 	for i := range len(s) {
-		c := s[i]
-		switch {
+		switch c := s[i]; {
 		case c == ' ':
-			out = append(out, '_')
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("!*+-/", c) >= 0:
-			out = append(out, c)
+			dst = append(dst, '_')
+		case readableQ(c):
+			dst = append(dst, c)
 		default:
-			out = append(out, '=', upperHex[c>>4], upperHex[c&15])
+			dst = append(dst, '=', upperHex[c>>4], upperHex[c&15])
 		}
 	}
-	return string(out)
+	return append(dst, "?="...)
+}
+
+func costQ(s string) int {
+	n := 0
+	for i := range len(s) {
+		if s[i] == ' ' || readableQ(s[i]) {
+			n++
+		} else {
+			n += len("=C3")
+		}
+	}
+	return n
+}
+
+// readableQ leaves alone only what may stand in a display name too (section
+// 5, rule 3).
+func readableQ(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("!*+-/", c) >= 0
 }
 
 // formatAddress writes an address with its display name, if it has one.

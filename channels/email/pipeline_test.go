@@ -375,6 +375,33 @@ func TestRefusedBehind(t *testing.T) {
 	}
 }
 
+// TestCrashBehind: a permission that crashes costs nobody else their place.
+func TestCrashBehind(t *testing.T) {
+	var taken ledger
+	ch, out, letGo := held(t, &taken)
+	a := post(t.Context(), ch, "anna")
+	<-out
+	crash := func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the crash is hidden")
+			}
+		}()
+		m := letterTo("ben@example.org", "d1-ben")
+		m.Depart = func(context.Context) error { panic("a crash") }
+		_, _ = ch.Send(t.Context(), m)
+	}
+	crash()
+	close(letGo)
+	if got := a.wait(t); got != "sent" {
+		t.Errorf("the first: %v", a.err)
+	}
+	crash()
+	if c := post(t.Context(), ch, "cleo"); c.wait(t) != "sent" {
+		t.Errorf("the third: %v", c.err)
+	}
+}
+
 // TestGivingUpBehind: who gives up behind another letter does that one no
 // harm, and who gives up in front takes nothing from the one behind.
 func TestGivingUpBehind(t *testing.T) {

@@ -44,7 +44,7 @@ type seat struct {
 	conn   *conn       // nil: it is still to be dialled
 	used   bool        // the connection carried another letter before
 	opened bool        // this letter is out
-	done   func(error) // tells the breaker how it went
+	done   func(error) // tells the breaker how it went; nil: given back
 }
 
 // The order in which seats are given to those who wait.
@@ -303,6 +303,7 @@ func (p *pool) unlist(s *server, c *conn) {
 // can have this one.
 func (p *pool) release(s *seat, r *ride, verdict error, again *waiter) {
 	s.done(verdict)
+	s.done = nil
 	c := s.conn
 	p.mu.Lock()
 	if again != nil {

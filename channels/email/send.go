@@ -77,9 +77,9 @@ func (ch *channel) Send(ctx context.Context, m channels.Message) (channels.Recei
 		a = &attempt{ride: ride{turn: make(chan struct{}, 1)}, waiter: waiter{got: make(chan seat, 1)}}
 		a.ride.letter = &a.letter
 	}
-	defer ch.recycle(a)
 	var err error
 	if a.letter, err = ch.compose.compose(a.letter.body[:0], m); err != nil {
+		ch.recycle(a)
 		return channels.Receipt{}, err
 	}
 	a.message = m
@@ -87,7 +87,9 @@ func (ch *channel) Send(ctx context.Context, m channels.Message) (channels.Recei
 	if m.Class == channels.Transactional {
 		a.waiter.rank = personal
 	}
-	return ch.deliver(ctx, a)
+	receipt, err := ch.deliver(ctx, a)
+	ch.recycle(a)
+	return receipt, err
 }
 
 // recycle keeps the buffers for another letter.
@@ -178,6 +180,14 @@ type outcome struct {
 // via carries the letter to one server and gives the seat back.
 func (ch *channel) via(ctx context.Context, a *attempt) outcome {
 	s := &a.seat
+	defer func() {
+		if s.done != nil { // a crash, in Depart or here: nobody may wait for this seat for ever
+			if s.conn != nil {
+				s.conn.doubt.Store(true)
+			}
+			ch.pool.release(s, &a.ride, errNeutral, nil)
+		}
+	}()
 	if err := ch.pool.pace(ctx, s.server); err != nil {
 		ch.pool.release(s, &a.ride, errNeutral, nil)
 		return outcome{failure: noSeat(err)}
