@@ -10,10 +10,20 @@ import (
 // Policy decides what becomes of a delivery after an attempt. It is the only
 // place that knows what a verdict means.
 type Policy struct {
-	Repeat  bool            // after a doubt: the topic is transactional, or the channel drops repeats
-	Tries   int             // how many charged attempts before giving up
-	Backoff []time.Duration // wait after the n-th charged attempt; the last one repeats
-	Jitter  func() float64  // in [0, 1): spreads retries; injected
+	Repeat  bool              // after a doubt: the topic is transactional, or the channel drops repeats
+	Tries   int               // how many charged attempts before giving up
+	Backoff []time.Duration   // wait after the n-th charged attempt; the last one repeats
+	Causes  map[Reason]Rhythm // what heals in its own time
+	Limit   time.Duration     // how long a class is tried at most; Configured keeps to it
+	Jitter  func() float64    // in [0, 1): spreads retries; injected
+}
+
+// Rhythm is how a cause is tried again that heals in its own time. Its wait
+// doubles with each charged attempt, up to the longest of the policy.
+type Rhythm struct {
+	First time.Duration // wait after the first attempt
+	Tries int           // at most; 0: as many as the policy allows
+	Obeys bool          // a time that the server named is taken instead, at least a tenth of First
 }
 
 // Defaults for the two classes (P7): marketing gives up after a day or two,
@@ -23,12 +33,57 @@ var (
 	transactionalBackoff = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour}
 )
 
+const (
+	marketingLimit     = 48 * time.Hour
+	transactionalLimit = 5 * 24 * time.Hour
+	marketingFull      = 4 // tries at a full mailbox
+	transactionalFull  = 6
+	usualFirst         = time.Minute // what the rhythms of causes are made for
+)
+
 // PolicyFor returns the policy of a class on a channel.
 func PolicyFor(class channels.Class, dropsRepeats bool, jitter func() float64) Policy {
-	p := Policy{Repeat: dropsRepeats, Tries: 8, Backoff: marketingBackoff, Jitter: jitter}
+	p := Policy{Repeat: dropsRepeats, Tries: 8, Backoff: marketingBackoff, Limit: marketingLimit, Jitter: jitter}
+	full := marketingFull
 	if class == channels.Transactional {
-		p.Repeat, p.Tries, p.Backoff = true, 12, transactionalBackoff
+		p.Repeat, p.Tries, p.Backoff, p.Limit = true, 12, transactionalBackoff, transactionalLimit
+		full = transactionalFull
 	}
+	p.Causes = map[Reason]Rhythm{
+		Greylisted:    {First: 5 * time.Minute, Obeys: true},
+		RateLimited:   {First: 10 * time.Minute},
+		PolicyRefused: {First: 15 * time.Minute},
+		Unproven:      {First: 15 * time.Minute},
+		MailboxFull:   {First: time.Hour, Tries: full},
+	}
+	return p
+}
+
+// Configured is the policy with the retries of a configuration: at most so many
+// tries, the first wait, doubling up to the longest. The limit of the class
+// stays. Who waits less than a minute at first, in a test or a demo, has the
+// rhythms of causes shortened alike.
+func (p Policy) Configured(first, longest time.Duration, tries int) Policy {
+	p.Backoff = Doubling(first, longest)
+	p.Tries = tries
+	if p.Limit > 0 {
+		var total time.Duration
+		for n := 1; n < tries; n++ {
+			if total += p.step(n); total > p.Limit {
+				p.Tries = n
+				break
+			}
+		}
+	}
+	if first <= 0 || first >= usualFirst {
+		return p
+	}
+	causes := make(map[Reason]Rhythm, len(p.Causes))
+	for reason, r := range p.Causes {
+		r.First = max(time.Duration(float64(r.First)*float64(first)/float64(usualFirst)), time.Millisecond)
+		causes[reason] = r
+	}
+	p.Causes = causes
 	return p
 }
 
@@ -67,7 +122,7 @@ func (p Policy) Next(a Attempt) Settlement {
 		if f.After > 0 {
 			wait = min(f.After, maxThrottle)
 		}
-		s.State, s.Reason, s.NotBefore = Queued, WaitRetry, a.At.Add(wait)
+		s.State, s.Reason, s.NotBefore = Queued, WaitRetry, a.At.Add(wait+p.later(wait))
 		s.Hold = &Hold{Channel: a.Channel, Until: a.At.Add(wait), Reason: ReasonOf(f.Reason, RateLimited), Detail: s.Detail, Since: a.At}
 	case channels.Broken:
 		s.State, s.Reason, s.NotBefore = Queued, WaitHeld, a.At
@@ -90,11 +145,15 @@ func (p Policy) Next(a Attempt) Settlement {
 // again queues the delivery for later, or ends it when its tries are used up
 // or it would be too late.
 func (p Policy) again(s *Settlement, a Attempt, f channels.Failure, fallback Reason) {
-	tries := a.Delivery.Attempt + 1
-	at := a.At.Add(p.wait(tries, f.After))
+	tries, most := a.Delivery.Attempt+1, p.Tries
+	rhythm := p.Causes[ReasonOf(f.Reason, fallback)]
+	if rhythm.Tries > 0 {
+		most = min(most, rhythm.Tries)
+	}
+	at := a.At.Add(p.wait(tries, rhythm, f.After))
 	late := !a.Delivery.ExpiresAt.IsZero() && !at.Before(a.Delivery.ExpiresAt)
 	switch {
-	case tries < p.Tries && !late:
+	case tries < most && !late:
 		s.State, s.Reason, s.NotBefore = Queued, WaitRetry, at
 	case f.Verdict == channels.Uncertain:
 		s.State, s.Reason = Uncertain, ReasonOf(f.Reason, fallback)
@@ -106,16 +165,47 @@ func (p Policy) again(s *Settlement, a Attempt, f channels.Failure, fallback Rea
 }
 
 // wait is the pause after the n-th charged attempt, spread by a fifth, and at
-// least what the provider asked for.
-func (p Policy) wait(n int, after time.Duration) time.Duration {
-	if len(p.Backoff) == 0 {
-		return after
+// least what the provider asked for. What a cause or a provider asks for is
+// only ever made longer.
+func (p Policy) wait(n int, r Rhythm, after time.Duration) time.Duration {
+	switch {
+	case r.First > 0 && r.Obeys && after > 0:
+		after = max(after, r.First/10)
+		return after + p.later(after)
+	case r.First > 0:
+		d := r.First
+		if longest := p.step(len(p.Backoff)); longest > 0 {
+			for d = min(d, longest); n > 1 && d < longest; n-- {
+				d = min(2*d, longest)
+			}
+		}
+		d = max(d, after)
+		return d + p.later(d)
 	}
-	d := p.Backoff[min(n, len(p.Backoff))-1]
+	d := p.step(n)
 	if p.Jitter != nil {
 		d += time.Duration((p.Jitter() - 0.5) * 0.4 * float64(d))
 	}
-	return max(d, after)
+	if after > d {
+		return after + p.later(after)
+	}
+	return d
+}
+
+// step is the n-th wait of the backoff, counted from 1.
+func (p Policy) step(n int) time.Duration {
+	if len(p.Backoff) == 0 {
+		return 0
+	}
+	return p.Backoff[max(1, min(n, len(p.Backoff)))-1]
+}
+
+// later spreads what must not come earlier, by up to a fifth.
+func (p Policy) later(d time.Duration) time.Duration {
+	if p.Jitter == nil {
+		return 0
+	}
+	return time.Duration(p.Jitter() * 0.2 * float64(d))
 }
 
 // Orphan decides what becomes of a delivery whose sender died, after so many

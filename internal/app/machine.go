@@ -53,10 +53,9 @@ func (h *House) newEngine(ctx context.Context, meters prometheus.Registerer) (*e
 // policy is what becomes of attempts, with the retries of the configuration.
 func (h *House) policy(class channels.Class, channel string) outbox.Policy {
 	c, _ := h.Config.Find(channel)
-	p := outbox.PolicyFor(class, c.DropsRepeats, rand.Float64)
-	p.Tries = h.Config.Retry.Attempts
-	p.Backoff = outbox.Doubling(time.Duration(h.Config.Retry.First), time.Duration(h.Config.Retry.Longest))
-	return p
+	retry := h.Config.Retry
+	return outbox.PolicyFor(class, c.DropsRepeats, rand.Float64).
+		Configured(time.Duration(retry.First), time.Duration(retry.Longest), retry.Attempts)
 }
 
 // chores is the small work that some process has to do again and again.
