@@ -35,6 +35,10 @@ func TestSameAsTheLibrary(t *testing.T) {
 		`{{ 7 | divided_by: 2 }} {{ 7 | modulo: 4 }} {{ 1.234 | round: 1 }} {{ -3 | abs }} {{ 3 | plus: 4 | minus: 1 }}`,
 		`{{ "hello world" | capitalize | truncate: 8 }} {{ "a b c d" | truncatewords: 2 }} {{ " x " | strip }} {{ "abc" | slice: 1, 2 }}`,
 		`{{ contact.tags | reverse | join: "," }} {{ contact.tags | last }} {{ data.items | map: "n" | join: "+" }} {{ data.items | where: "n", "two" | size }}`,
+		`{% for i in data.items %}{{ forloop.index0 }}{{ forloop.rindex }}{{ forloop.rindex0 }}{{ forloop.first }}{{ forloop.last }} {% endfor %}[{{ i.n }}{{ i }}{{ forloop.index }}]`,
+		`{% for i in contact.tags %}{% for j in data.items %}{{ forloop.index }}{{ j.n }}{% endfor %}{{ forloop.index }}/{{ forloop.length }}{{ j }}{{ i }}{% endfor %}`,
+		`{% assign i = "kept" %}{% for i in contact.tags limit: 2 %}{{ i }}{% endfor %}{{ i }}{% if contact.missing == nil %}nil{% endif %}{% if contact.name %}{{ contact.size }}{% endif %}`,
+		`{% if contact.points >= 1200 and contact.points <= 1200.0 %}same{% endif %}{% if contact.name contains "o" %}o{% endif %}{% if contact.points contains 1 %}x{% endif %}`,
 		`{{ "a b&c" | url_encode }} {{ contact.tags | concat: contact.tags | uniq | size }} {{ data.items | sum: "p" }}`,
 	} {
 		want, err := engine.ParseAndRenderString(src, view)

@@ -112,7 +112,13 @@ func FuzzCompile(f *testing.F) {
 
 func TestManyGoroutinesRenderOneLetter(t *testing.T) {
 	c, view := benchLetter()
+	c.Sources["en"]["html"] = strings.Replace(c.Sources["en"]["html"], "<table>", "<p>{{ contact.last_name | upcase | truncate: 5 }}{% for t in contact.tags %}{{ t | size }}{% endfor %}</p><table>", 1)
 	l := mustCompile(t, c, letterDriver())
+	raw, err := json.Marshal(view.Contact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	view.Contact, view.Person = nil, Person{ExternalID: "c-1234", Attributes: raw}
 	want := mustRender(t, l, view).Content
 	var wg sync.WaitGroup
 	for range 8 {

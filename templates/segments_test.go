@@ -44,7 +44,7 @@ func (a author) operand() string {
 
 func (a author) shown() string {
 	e := a.pick("contact.name", "contact.empty", "contact.points", "contact.price", "contact.vip", "contact.missing", "data.word", "data.n", "i.n", "i.p", "x", "campaign.name",
-		"forloop.index", "contact.tags", `"lit"`, "3", "contact.deep.x", "y")
+		"forloop.index", "forloop.rindex", "forloop.rindex0", "forloop.first", "forloop.last", "contact.tags", `"lit"`, "3", "contact.deep.x", "y")
 	for range rapid.IntRange(0, 2).Draw(a.t, "filters") {
 		e += a.pick(` | default: "friend"`, " | default: contact.name", " | default: 7", ` | append: "!"`, " | append: data.word", ` | prepend: contact.name`,
 			" | upcase", " | downcase", " | size", ` | split: "a" | join: "-"`, " | plus: 1", " | default: nil", " | append: 5")
@@ -257,6 +257,14 @@ func TestSettlingInStretches(t *testing.T) {
 			rt.Fatalf("got %q, want %q (%v)", got, want, err)
 		}
 	})
+}
+
+// What blocks write into the text that is made from HTML is settled like values.
+func TestBlocksAreSettled(t *testing.T) {
+	c := letterOf("<p>{% for i in (1..3) %}\n {% cycle ' odd  one ', 'even' %}{% increment n %} {% endfor %}</p>")
+	if got, want := mustRender(t, mustCompile(t, c, letterDriver()), View{}).Content["text"], "odd one 0 even1 odd one 2"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
 
 // A header that is left as it is needs nothing.
