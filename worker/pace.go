@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"rapport/channels"
@@ -321,14 +322,14 @@ func (a *attempt) learn(s *outbox.Settlement, err error) {
 		s.Hold = nil // the driver lets that server rest
 	case f.Scope == channels.OneDomain && domain != "":
 		s.Hold = nil
-		c := outbox.Call{At: s.At, After: f.After, Reason: outbox.Reason(f.Reason), Detail: s.Detail}
+		c := outbox.Call{At: s.At, After: f.After, Reason: outbox.Reason(f.Reason), Detail: strings.ReplaceAll(s.Detail, a.d.Address, "…")}
 		is, slower := l.throttle.asked(domain, c, l.pace.sharers())
 		if s.State == outbox.Queued {
 			s.Reason, s.NotBefore = outbox.WaitSlow, l.throttle.putOff(domain, s.At, l.pace.sharers())
 		}
 		if slower {
 			a.w.log.Warn("a receiving domain asked for less", slog.String("channel", l.name), slog.String("domain", domain),
-				slog.Float64("per_minute", is.PerMinute()), slog.Time("until", is.Until), slog.String("said", brief(s.Detail)))
+				slog.Float64("per_minute", is.PerMinute()), slog.Time("until", is.Until), slog.String("said", brief(c.Detail)))
 		}
 	}
 }

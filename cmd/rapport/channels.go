@@ -17,9 +17,9 @@ import (
 )
 
 func newChannelsCommand(c *cli) *cobra.Command {
-	return group("channels", "the ways to reach people: list, describe, test, hold, release", `A channel is a way to reach people, written into the configuration under a
+	return group("channels", "the ways to reach people: list, describe, test, hold, release, rate", `A channel is a way to reach people, written into the configuration under a
 name of yours, with the driver that does the work.`,
-		newChannelsList(c), newChannelsDescribe(c), newChannelsTest(c), newChannelsHold(c), newChannelsRelease(c))
+		newChannelsList(c), newChannelsDescribe(c), newChannelsTest(c), newChannelsHold(c), newChannelsRelease(c), newChannelsRate(c))
 }
 
 // channelLine is a configured channel as channels list shows it.
@@ -31,6 +31,10 @@ type channelLine struct {
 	HeldUntil *time.Time `json:"held_until,omitempty"`
 	Reason    string     `json:"reason,omitempty"`
 	Detail    string     `json:"detail,omitempty"`
+
+	RateSince *time.Time `json:"rate_since,omitempty"` // it was set by hand then
+	Slow      []slowLine `json:"slow_domains,omitempty"`
+	Warmup    *warmLine  `json:"warmup,omitempty"`
 }
 
 func newChannelsList(c *cli) *cobra.Command {
@@ -51,6 +55,9 @@ func newChannelsList(c *cli) *cobra.Command {
 					if !x.Until.IsZero() {
 						l.HeldUntil = &x.Until
 					}
+				}
+				if err := paceOf(ctx, h, c.now(), ch, &l); err != nil {
+					return err
 				}
 				lines = append(lines, l)
 			}
@@ -75,6 +82,9 @@ func (c *cli) printChannels(w io.Writer, lines []channelLine) {
 		t.row(l.Name, l.Driver, dash(l.Rate), state)
 	}
 	t.write(w)
+	for _, l := range lines {
+		c.printPace(w, l)
+	}
 	_, _ = fmt.Fprintln(w)
 	t = newTable("DRIVER", "REACHES", "MEANING")
 	for _, d := range c.drivers.Drivers() {

@@ -31,6 +31,9 @@ func (h *House) reportData(ctx context.Context) (report.Data, error) {
 	if data.Holds, err = h.Store.Holds(ctx, data.At); err != nil {
 		return data, err
 	}
+	if data.Slow, err = h.Store.Slows(ctx); err != nil {
+		return data, err
+	}
 	runs, err := h.Store.RecentRuns(ctx, reportRuns)
 	if err != nil {
 		return data, err

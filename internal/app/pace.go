@@ -19,9 +19,16 @@ func (h *House) paced(l *worker.Lane, c config.Channel, d channels.Driver) {
 			l.Domains[domain] = rate.PerSecond()
 		}
 	}
-	if start, days, err := c.Warmup.Plan(h.home); err == nil && len(days) > 0 { // else the configuration was not checked
-		l.Warmup = &outbox.Warmup{Start: start, Days: days}
+	l.Warmup = h.Warmup(c)
+}
+
+// Warmup is the plan of a channel by days; nil when it has none.
+func (h *House) Warmup(c config.Channel) *outbox.Warmup {
+	start, days, err := c.Warmup.Plan(h.home)
+	if err != nil || len(days) == 0 { // an error: the configuration was not checked
+		return nil
 	}
+	return &outbox.Warmup{Start: start, Days: days}
 }
 
 // paceOf is what a channel's driver may ask for departure times of its own: the

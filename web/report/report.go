@@ -28,6 +28,7 @@ type Run struct {
 type Data struct {
 	At    time.Time     `json:"at"`
 	Holds []outbox.Hold `json:"-"`
+	Slow  []outbox.Slow `json:"-"` // receiving domains that asked for less
 	Runs  []Run         `json:"runs"` // newest first
 }
 
@@ -116,6 +117,12 @@ type hold struct {
 	Until   *time.Time `json:"until"` // null: until a person or a successful check lifts it
 }
 
+// slow is a slowed domain as JSON.
+type slow struct {
+	outbox.Slow
+	PerMinute float64 `json:"per_minute"`
+}
+
 func (p *Report) json(w http.ResponseWriter, r *http.Request) {
 	d, ok := p.read(w, r)
 	if !ok {
@@ -124,7 +131,11 @@ func (p *Report) json(w http.ResponseWriter, r *http.Request) {
 	out := struct {
 		Data
 		Held []hold `json:"holds"`
-	}{Data: d, Held: []hold{}}
+		Slow []slow `json:"slow_domains"`
+	}{Data: d, Held: []hold{}, Slow: []slow{}}
+	for _, s := range d.Slow {
+		out.Slow = append(out.Slow, slow{s, s.PerMinute()})
+	}
 	for _, h := range d.Holds {
 		x := hold{Channel: h.Channel, Reason: string(h.Reason), Detail: h.Detail, Since: h.Since}
 		if !h.Until.IsZero() {

@@ -25,6 +25,7 @@ func example(at time.Time, ended int64) Data {
 	done := start.Add(-time.Hour)
 	return Data{
 		At:    at,
+		Slow:  []outbox.Slow{{Channel: "newsletter", Domain: "large.example", Every: 5 * time.Second, Since: start, Detail: "421 4.7.0 <b>slower</b>"}},
 		Holds: []outbox.Hold{{Channel: "newsletter", Reason: outbox.Authentication, Detail: `535 <script>alert(1)</script>`, Since: start}},
 		Runs: []Run{
 			{
@@ -72,7 +73,7 @@ func TestPage(t *testing.T) {
 	page := get(r, "/").Body.String()
 	for _, want := range []string{
 		"Autumn &lt;b&gt;offers", "12,000", "hard bounce 300", "unknown user 80, mailbox full 10", "no consent", "1,200", "1m30s", "812.4",
-		"Channel newsletter is held", "until a person", `http-equiv="refresh" content="5"`, "2,100", "41.7 %", "https://shop.example/autumn?a=1&amp;b=2",
+		"Channel newsletter is held", "until a person", "large.example slowed down</strong> to 12/min on channel newsletter since", "because 421 4.7.0 &lt;b&gt;slower", `http-equiv="refresh" content="5"`, "2,100", "41.7 %", "https://shop.example/autumn?a=1&amp;b=2",
 		`<rect class="s-sent"`, "<polyline",
 	} {
 		if !strings.Contains(page, want) {
