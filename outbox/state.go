@@ -93,6 +93,7 @@ const (
 	NoAnswer       Reason = "no_answer"    // nothing came after the message was offered
 	ProcessDied    Reason = "process_died" // the sender ended between offer and answer
 	Crashed        Reason = "crashed"      // brought the sender down more than once
+	Restored       Reason = "restored"     // open in a backup that was put back: it may have been sent since
 )
 
 // Reasons for deliveries that wait or were stopped by a person or by time.
@@ -116,7 +117,7 @@ var known = map[Reason]bool{
 	PolicyRefused: true, Authentication: true, ContentRefused: true, TooLarge: true, Connection: true,
 	TLS: true, Timeout: true, NoSMTPUTF8: true, Refused: true, DisabledUser: true, Reputation: true,
 	Unproven: true, SenderRefused: true, RelayDenied: true, ServerTrouble: true, RenderFailed: true, NoAnswer: true,
-	ProcessDied: true, Crashed: true, WaitRetry: true, WaitQuiet: true, WaitHeld: true, WaitPaused: true,
+	ProcessDied: true, Crashed: true, Restored: true, WaitRetry: true, WaitQuiet: true, WaitHeld: true, WaitPaused: true,
 	WaitSlow: true, WaitWarmup: true,
 	ByPerson: true, TimeOver: true,
 }

@@ -30,7 +30,8 @@ func (s *Store) Hold(ctx context.Context, h outbox.Hold) error {
 	return nil
 }
 
-const qLift query = `DELETE FROM holds WHERE channel = $1`
+// What is held because the database was restored goes on with everything else.
+const qLift query = `DELETE FROM holds WHERE channel = $1 AND reason <> 'restored'`
 
 // Lift releases a channel; false when it was not held.
 func (s *Store) Lift(ctx context.Context, channel string) (bool, error) {

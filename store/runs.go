@@ -99,9 +99,9 @@ func (s *Store) Planning(ctx context.Context) (campaigns.Run, bool, error) {
 }
 
 const qAddRun query = `
-INSERT INTO runs (uid, campaign_id, reference, name, channel, driver, kind, topic_id, class, revision_id, terms, audience, state,
+INSERT INTO runs (id, uid, campaign_id, reference, name, channel, driver, kind, topic_id, class, revision_id, terms, audience, state,
   scheduled_for, expires_after, started_at, planned_at)
-SELECT $1, CAST($2 AS BIGINT), CAST($3 AS TEXT), $4, $5, $6, $7, t.id, $8, CAST($9 AS BIGINT), $10, $11, CAST($12 AS TEXT),
+SELECT {{number runs}}, $1, CAST($2 AS BIGINT), CAST($3 AS TEXT), $4, $5, $6, $7, t.id, $8, CAST($9 AS BIGINT), $10, $11, CAST($12 AS TEXT),
   CAST($13 AS BIGINT), CAST($14 AS BIGINT), CAST($15 AS BIGINT), CAST($16 AS BIGINT)
 FROM topics t WHERE t.name = $17
 ON CONFLICT DO NOTHING RETURNING id`

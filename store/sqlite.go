@@ -30,6 +30,8 @@ var sqliteDialect = dialect{
 		"share $": "",
 		"lock $":  "",
 		"least $": "min($)",
+		// A number above all in use, and above those a restore leaves out.
+		"number $": "(SELECT MAX(COALESCE((SELECT MAX(id) FROM $), 0), COALESCE((SELECT run_floor FROM installation), 0)) + 1)",
 	},
 	unique: func(err error) bool {
 		e, ok := errors.AsType[*sqlite.Error](err)

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -32,8 +33,8 @@ type health struct {
 	ready bool
 }
 
-// ask returns whether all answer, and what each said: "ok" or the kind of
-// error.
+// ask returns whether all answer, and what each said: "ok", or the kind of
+// error with the sentence for people.
 func (h *health) ask(ctx context.Context) (bool, map[string]string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -59,6 +60,9 @@ func (h *health) refresh(ctx context.Context) {
 		h.state[c.Name] = "ok"
 		if err := answers[i]; err != nil {
 			h.ready, h.state[c.Name] = false, rapport.KindOf(err).String()
+			if e, ok := errors.AsType[*rapport.Error](err); ok && e.Msg != "" {
+				h.state[c.Name] += ": " + e.Msg
+			}
 		}
 	}
 }

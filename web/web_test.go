@@ -304,7 +304,7 @@ func TestAdmin(t *testing.T) {
 		{"/", 200, "Rapport report"},
 		{"/report.json", 200, `"runs":[]`},
 		{"/report.css", 200, ":root"},
-		{"/readyz", 503, `"database":"unavailable"`},
+		{"/readyz", 503, `"database":"unavailable: away"`},
 		{"/healthz", 200, "ok"},
 		{"/metrics", 200, `rapport_http_requests_total{route="GET /u/{token}",status="200"} 2`},
 		{"/metrics", 200, `rapport_responses_total{result="recorded"} 3`},

@@ -81,7 +81,7 @@ func (c *carer) dead(ctx context.Context, now time.Time) {
 
 // adopt writes the outcomes that lie in spools of dead processes.
 func (w *Worker) adopt(ctx context.Context) {
-	taken, found, err := orphans(w.o.Data)
+	taken, found, err := orphans(w.o.Data, w.database)
 	if err != nil {
 		w.troubled("a spool of an earlier process cannot be read", err)
 	}
@@ -179,6 +179,9 @@ func probeable(r outbox.Reason) bool {
 
 // end folds what nobody will send any more, and finishes runs.
 func (c *carer) end(ctx context.Context, now time.Time) {
+	if c.w.witness.stands() != nil {
+		return // what is over may have been sent before
+	}
 	for deadline := c.w.o.Now().Add(foldTime); ctx.Err() == nil; {
 		n, err := c.w.o.Bells.Fold(ctx, now)
 		if err != nil && ctx.Err() == nil {
@@ -193,6 +196,9 @@ func (c *carer) end(ctx context.Context, now time.Time) {
 
 // finish ends runs of which nothing is open and tells about them.
 func (c *carer) finish(ctx context.Context, now time.Time) {
+	if c.w.witness.stands() != nil {
+		return
+	}
 	done, err := c.w.o.Bells.Finish(ctx, now)
 	if err != nil && ctx.Err() == nil {
 		c.w.troubled("runs could not be finished", err)
@@ -215,7 +221,11 @@ func (w *Worker) plan(ctx context.Context) {
 	tick := time.NewTicker(pumpEvery)
 	defer tick.Stop()
 	for {
-		more, err := w.o.Plan(ctx)
+		var more bool
+		var err error
+		if w.witness.stands() == nil {
+			more, err = w.o.Plan(ctx)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return

@@ -57,7 +57,7 @@ func (p *pump) run(ctx context.Context) {
 	defer soon.Stop()
 	for {
 		began := p.w.o.Now()
-		if _, seated := p.w.seat.id(); seated {
+		if _, seated := p.w.seat.id(); seated && p.w.witness.stands() == nil {
 			if wait := p.look(ctx, began); wait > 0 {
 				soon.Reset(wait)
 			}

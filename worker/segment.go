@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"hash/fnv"
 	"io"
 	"os"
 	"syscall"
@@ -17,31 +18,48 @@ import (
 // an outcome from being recorded.
 const segmentSize = 2 << 20
 
-// A segment begins with magic, epoch and their checksum; then come frames:
+// A segment begins with magic, epoch, the fingerprint of the database and their
+// checksum (before 0007, RSP1: without the fingerprint); then come frames:
 // length, checksum, record. A length of 0, a checksum that does not fit or
 // another epoch's frame is the end. Emptying a segment is a new epoch.
 const (
-	segmentMagic  = "RSP1"
-	segmentHeader = 12
+	segmentMagic  = "RSP2"
+	segmentHeader = 20
+	oldMagic      = "RSP1"
+	oldHeader     = 12
 	frameHeader   = 8
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli) //nolint:gochecknoglobals // a constant of the format
 
-var errLocked = errors.New("the spool belongs to a living process")
+var (
+	errLocked  = errors.New("the spool belongs to a living process")
+	errForeign = errors.New("the spool holds outcomes of another database")
+)
+
+// fingerprint is how a spool knows its database; 0 for no name.
+func fingerprint(name string) uint64 {
+	if name == "" {
+		return 0
+	}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name)) // it never fails
+	return h.Sum64()
+}
 
 // segment is one file of the spool.
 type segment struct {
 	file  *os.File
 	epoch uint32
-	at    int64 // where the next frame goes
-	open  int   // records that are not in the database yet
-	gone  bool  // closed
+	owner uint64 // the fingerprint of the database
+	at    int64  // where the next frame goes
+	open  int    // records that are not in the database yet
+	gone  bool   // closed
 	buf   []byte
 }
 
 // openSegment opens or makes the file and reads the outcomes in it.
-func openSegment(path string) (*segment, []outbox.Settlement, error) {
+func openSegment(path string, database uint64) (*segment, []outbox.Settlement, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the spool: %w", err)
@@ -55,6 +73,10 @@ func openSegment(path string) (*segment, []outbox.Settlement, error) {
 	}
 	s := &segment{file: f}
 	found, err := s.read()
+	if len(found) > 0 && s.owner != 0 && database != 0 && s.owner != database {
+		err = errForeign
+	}
+	s.owner = database
 	if err == nil {
 		err = s.reserve()
 	}
@@ -72,12 +94,23 @@ func (s *segment) read() ([]outbox.Settlement, error) {
 		return nil, fmt.Errorf("read the spool: %w", err)
 	}
 	s.at = segmentHeader
-	if len(all) < segmentHeader || string(all[:4]) != segmentMagic || crc32.Checksum(all[:8], castagnoli) != binary.LittleEndian.Uint32(all[8:]) {
-		return nil, nil // new, or torn while it was made
+	if len(all) < segmentHeader {
+		return nil, nil // new
+	}
+	header := int64(segmentHeader)
+	if string(all[:4]) == oldMagic {
+		header = oldHeader
+	}
+	if magic := string(all[:4]); magic != segmentMagic && magic != oldMagic || crc32.Checksum(all[:header-4], castagnoli) != binary.LittleEndian.Uint32(all[header-4:]) {
+		return nil, nil // torn while it was made
 	}
 	s.epoch = binary.LittleEndian.Uint32(all[4:])
+	if header == segmentHeader {
+		s.owner = binary.LittleEndian.Uint64(all[8:])
+	}
+	s.at = header
 	var found []outbox.Settlement
-	for rest := all[segmentHeader:]; len(rest) >= frameHeader; rest = all[s.at:] {
+	for rest := all[header:]; len(rest) >= frameHeader; rest = all[s.at:] {
 		n := int64(binary.LittleEndian.Uint32(rest))
 		if n == 0 || n > maxRecord || int64(len(rest)) < frameHeader+n {
 			break
@@ -124,6 +157,7 @@ func (s *segment) reserve() error {
 func (s *segment) clear() error {
 	b := append(make([]byte, 0, segmentHeader), segmentMagic...)
 	b = binary.LittleEndian.AppendUint32(b, s.epoch+1)
+	b = binary.LittleEndian.AppendUint64(b, s.owner)
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 	if _, err := s.file.WriteAt(b, 0); err != nil {
 		return fmt.Errorf("clear the spool: %w", err)

@@ -214,6 +214,7 @@ func (a *attempt) depart(ctx, sending context.Context) (err error) {
 		return &refused{answer}
 	}
 	a.departed, a.reserved = true, true
+	a.w.witness.departed()
 	failpoint.At("after_intent")
 	return nil
 }

@@ -27,14 +27,15 @@ type spool struct {
 
 // openSpools takes the first free spool of the folder for this process and
 // returns it, with the outcomes that are still in it and in the spools of
-// processes that died. taken.settled must be called for each.
-func openSpools(folder string) (*spool, []spooled, error) {
+// processes that died. database is the fingerprint of the database they have to
+// belong to; outcomes of another one are errForeign. taken.settled must be called for each.
+func openSpools(folder string, database uint64) (*spool, []spooled, error) {
 	dir := filepath.Join(folder, "spool")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("make the folder of the spool: %w", err)
 	}
 	for n := range maxSpools {
-		s, found, err := openSpool(dir, n)
+		s, found, err := openSpool(dir, n, database)
 		if errors.Is(err, errLocked) {
 			continue
 		}
@@ -49,11 +50,11 @@ type spooled struct {
 	from *segment
 }
 
-func openSpool(dir string, n int) (*spool, []spooled, error) {
+func openSpool(dir string, n int, database uint64) (*spool, []spooled, error) {
 	s := &spool{}
 	var all []spooled
 	for i, half := range []string{"a", "b"} {
-		seg, found, err := openSegment(filepath.Join(dir, fmt.Sprintf("%02d%s", n, half)))
+		seg, found, err := openSegment(filepath.Join(dir, fmt.Sprintf("%02d%s", n, half)), database)
 		if err != nil {
 			s.close()
 			return nil, nil, err
@@ -71,26 +72,27 @@ func openSpool(dir string, n int) (*spool, []spooled, error) {
 
 // orphans takes the outcomes of spools whose process died. The spools come
 // back locked; close each when its outcomes are in the database.
-func orphans(folder string) ([]*spool, []spooled, error) {
+func orphans(folder string, database uint64) ([]*spool, []spooled, error) {
 	dir := filepath.Join(folder, "spool")
 	var taken []*spool
 	var all []spooled
+	var failed error // of one spool: the others are looked at all the same
 	for n := range maxSpools {
 		if _, err := os.Stat(filepath.Join(dir, fmt.Sprintf("%02da", n))); err != nil {
 			continue
 		}
-		s, found, err := openSpool(dir, n)
+		s, found, err := openSpool(dir, n, database)
 		switch {
 		case errors.Is(err, errLocked):
 		case err != nil:
-			return taken, all, err
+			failed = errors.Join(failed, err)
 		case len(found) == 0:
 			s.close()
 		default:
 			taken, all = append(taken, s), append(all, found...)
 		}
 	}
-	return taken, all, nil
+	return taken, all, failed
 }
 
 // reserve keeps room for the outcome of a message that is about to leave. An

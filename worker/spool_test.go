@@ -29,7 +29,7 @@ func numbers(found []spooled) (out []int64) {
 
 func mustOpen(t *testing.T, folder string) (*spool, []spooled) {
 	t.Helper()
-	s, found, err := openSpools(folder)
+	s, found, err := openSpools(folder, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestSpoolWithATornTail(t *testing.T) {
 			if err := os.WriteFile(path, append(whole[:cut:cut], tail...), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			s, found, err := openSpools(folder)
+			s, found, err := openSpools(folder, 7)
 			if err != nil {
 				t.Fatalf("cut at %d: %v", cut, err)
 			}
@@ -266,17 +266,17 @@ func TestSpoolsOfOneFolder(t *testing.T) {
 	second, _ := mustOpen(t, folder)
 	add(t, first, settlement(1))
 	add(t, second, settlement(2))
-	if _, found, err := orphans(folder); err != nil || len(found) != 0 {
+	if _, found, err := orphans(folder, 7); err != nil || len(found) != 0 {
 		t.Fatalf("took %v from living processes: %v", numbers(found), err)
 	}
 	second.close()
-	taken, found, err := orphans(folder)
+	taken, found, err := orphans(folder, 7)
 	if err != nil || fmt.Sprint(numbers(found)) != "[2]" || len(taken) != 1 {
 		t.Fatalf("found %v: %v", numbers(found), err)
 	}
 	first.settled(found[0].from)
 	taken[0].close()
-	if _, found, _ := orphans(folder); len(found) != 0 {
+	if _, found, _ := orphans(folder, 7); len(found) != 0 {
 		t.Fatalf("found %v again", numbers(found))
 	}
 }
@@ -328,7 +328,7 @@ func TestSpoolOfAnotherVersionIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.close()
-	if _, _, err := openSpools(folder); !errors.Is(err, errRecord) {
+	if _, _, err := openSpools(folder, 7); !errors.Is(err, errRecord) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -36,8 +36,9 @@ type Options struct {
 	Bells      outbox.Bells
 	Seats      outbox.Seats
 	Holds      outbox.Holds
-	Paces      outbox.Paces    // nil: rates are as configured, and nothing is learnt about them
-	Channels   map[string]Lane // by configured name
+	Paces      outbox.Paces      // nil: rates are as configured, and nothing is learnt about them
+	Milestones outbox.Milestones // nil: an older copy of the database is not noticed
+	Channels   map[string]Lane   // by configured name
 
 	// Open makes the writer of a run's messages; it is asked once while the
 	// run is in use. An Invalid or NotFound error pauses the run.
@@ -106,6 +107,8 @@ type Worker struct {
 	seat      *sitter
 	spool     *spool
 	exchanger *exchanger
+	witness   *witness
+	database  uint64 // the fingerprint of its name in the spool; 0: nobody knows
 	queue     *queue
 	pump      *pump
 	runs      *Cache[int64, *runInfo]
@@ -162,6 +165,7 @@ func New(ctx context.Context, o Options) (*Worker, error) {
 		})
 	}
 	w.pump = newPump(w)
+	w.witness = newWitness(o, w.queue.shared())
 	if o.Meters != nil {
 		if err := w.meter.register(o.Meters, w.gauges()...); err != nil {
 			return nil, errors.Join(fmt.Errorf("register metrics: %w", err), w.queue.close())
@@ -218,6 +222,9 @@ func (w *Worker) Start(ctx context.Context) error {
 	w.keepers.Go(func() { w.plan(w.soft) })
 	w.keepers.Go(func() { w.chores(w.soft) })
 	w.keepers.Go(func() { w.pacing(w.soft) })
+	if w.witness != nil {
+		w.keepers.Go(func() { w.witness.run(w.soft, w.laneNames(), w.troubled) })
+	}
 	return nil
 }
 
@@ -226,8 +233,14 @@ func (w *Worker) begins(ctx context.Context) error {
 	life := context.WithoutCancel(ctx)
 	w.hard, w.giveUp = context.WithCancel(life)
 	w.soft, w.quit = context.WithCancel(life)
-	found, err := w.openSpool()
+	found, err := w.openSpool(ctx)
 	if err != nil {
+		return err
+	}
+	if err := w.witness.begin(ctx, w.laneNames(), found); err != nil {
+		w.quit()
+		w.giveUp()
+		w.spool.close()
 		return err
 	}
 	go w.exchanger.run(life) // ends by its stop
@@ -244,8 +257,18 @@ func (w *Worker) begins(ctx context.Context) error {
 	return err
 }
 
-func (w *Worker) openSpool() ([]spooled, error) {
-	s, found, err := openSpools(w.o.Data)
+func (w *Worker) laneNames() []string { return slices.Sorted(maps.Keys(w.lanes)) }
+
+func (w *Worker) openSpool(ctx context.Context) ([]spooled, error) {
+	name, err := w.witness.name(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w.database = fingerprint(name)
+	s, found, err := openSpools(w.o.Data, w.database)
+	if errors.Is(err, errForeign) {
+		return nil, rapport.Conflictf("the spool in %s holds outcomes of messages of another database: put that database back, or move the spool away (the messages stay in doubt there)", w.o.Data)
+	}
 	if err != nil {
 		return nil, rapport.Unavailablef(err, "the spool in %s cannot be used: %v", w.o.Data, err)
 	}
@@ -312,7 +335,7 @@ func (w *Worker) idle(ctx context.Context) bool {
 func (w *Worker) begin(batch int64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.stopping || w.active[batch] {
+	if w.stopping || w.active[batch] || w.witness.stands() != nil {
 		return false
 	}
 	w.active[batch] = true
@@ -356,6 +379,7 @@ func (w *Worker) Stop(ctx context.Context) error {
 			w.log.WarnContext(ctx, "what is left of a warm-up could not be given back", slog.String("channel", name), slog.Any("error", err))
 		}
 	}
+	_ = w.witness.look(last, w.laneNames()) // else the next count begins a little lower
 	errs := []error{w.seat.leave(context.WithoutCancel(ctx)), w.queue.close()}
 	w.spool.close()
 	return errors.Join(errs...)

@@ -140,6 +140,9 @@ func newCampaignsStatus(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := heldBack(ctx, h); err != nil && !a.State.Over() {
+				a.Note = "nothing is sent: " + err.Error()
+			}
 			return c.show(a, func(w io.Writer) { c.printAccount(w, a) })
 		}))
 	cmd.Flags().StringVar(&run, "run", "", "`ID` of a run (default: the newest)")

@@ -249,6 +249,9 @@ func newChannelsRelease(c *cli) *cobra.Command {
 			if err := knownChannel(h, args[0]); err != nil {
 				return err
 			}
+			if err := heldBack(ctx, h); err != nil {
+				return err
+			}
 			was, err := h.Store.Lift(ctx, args[0])
 			if err != nil {
 				return err

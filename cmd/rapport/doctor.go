@@ -86,6 +86,7 @@ func (d *doctor) examine(ctx context.Context, quick bool) {
 	defer func() { _ = h.Close() }() // it was only read
 	d.say("database", fine, "", "%s answers, its schema is up to date, the pepper fits", h.Store.Engine())
 	d.clock(ctx, h)
+	d.age(ctx, h)
 	d.sender(ctx, h)
 	d.orphans(ctx, h)
 	d.channels(ctx, h)
@@ -199,6 +200,13 @@ func (d *doctor) redis(ctx context.Context, conf config.Config) {
 	info, err := client.Info(ctx, "persistence").Result()
 	if err == nil && !strings.Contains(info, "aof_enabled:1") {
 		d.say(check, note, "appendonly yes spares it", "it forgets the queue at a restart, which is then rebuilt from the database")
+	}
+}
+
+// age says whether the database is older than what was sent.
+func (d *doctor) age(ctx context.Context, h *app.House) {
+	if err := heldBack(ctx, h); err != nil {
+		d.say("restore", broken, "see rapport restore status", "nothing is sent: %v", err)
 	}
 }
 

@@ -36,7 +36,7 @@ func (h *House) newEngine(ctx context.Context, meters prometheus.Registerer) (*e
 		host = "unknown"
 	}
 	room, err := worker.New(ctx, worker.Options{
-		Deliveries: h.Store, Bells: h.Store, Seats: h.Store, Holds: h.Store, Paces: h.Store,
+		Deliveries: h.Store, Bells: h.Store, Seats: h.Store, Holds: h.Store, Paces: h.Store, Milestones: h.Store,
 		Channels: lanes, Open: h.open, Policy: h.policy,
 		PauseRun: h.Campaigns.PauseRun, Plan: h.Campaigns.Work, Chores: h.chores(),
 		Redis: h.Config.Redis.Reveal(), Data: h.Config.Data, Name: fmt.Sprintf("%s/%d", host, os.Getpid()),

@@ -38,9 +38,18 @@ func (h *House) tell(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list holds to tell of: %w", err)
 	}
+	older := false
 	for _, hold := range held {
 		if !hold.Until.IsZero() {
 			continue // it lifts by itself
+		}
+		if hold.Reason == outbox.Restored {
+			if !older {
+				h.notify(ctx, "channel_broken", "sending is held", fmt.Sprintf("Nothing is sent since %s: %s. See rapport restore status, then run: rapport restore confirm",
+					hold.Since.In(h.home).Format(time.RFC1123Z), hold.Detail))
+			}
+			older = true
+			continue
 		}
 		h.notify(ctx, "channel_broken", "channel "+hold.Channel+" is held",
 			fmt.Sprintf("Nothing leaves by channel %s since %s (%s: %s). Mend it, then run: rapport channels release %s",

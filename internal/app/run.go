@@ -130,7 +130,7 @@ func (h *House) database() web.Check { return web.Check{Name: "database", Ask: h
 
 // checks is what operators are told of this process.
 func (h *House) checks() []web.Check {
-	checks := []web.Check{h.database()}
+	checks := []web.Check{h.database(), {Name: "restore", Ask: h.restored}}
 	if w := h.worker.Load(); w != nil {
 		checks = append(checks, web.Check{Name: "queue", Ask: w.Ready})
 	}
