@@ -9,7 +9,8 @@ import (
 type Channel interface {
 	// Send hands m to the provider. A nil error means that the provider has
 	// taken responsibility; any other error should carry a *Failure (one that
-	// does not is read as Temporary). Send calls m.Depart exactly once, just
+	// does not is read as Temporary before m.Depart has agreed, and as Uncertain
+	// afterwards: it proves nothing). Send calls m.Depart exactly once, just
 	// before the first octet of this message leaves and after dialling and
 	// handshakes; when Depart refuses, Send returns that error unchanged and
 	// nothing has left. Send is safe for concurrent use and returns promptly

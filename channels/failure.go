@@ -11,9 +11,9 @@ import (
 type Verdict uint8
 
 // The six words for failure. Temporary is the zero value: whatever nobody
-// classified is tried again later.
+// classified before a message left is tried again later.
 const (
-	Temporary Verdict = iota // try again later; also every error nobody classified
+	Temporary Verdict = iota // try again later; also every error nobody classified before the message left
 	Throttled                // slow the channel down; the attempt does not count
 	Broken                   // the channel itself is unusable: hold it, tell a human
 	Rejected                 // this address is wrong and will never work: suppress it
@@ -85,9 +85,19 @@ func (f *Failure) Error() string {
 func (f *Failure) Unwrap() error { return f.Err }
 
 // Judge reads the failure out of any error; an unclassified one is Temporary.
+// It is for messages that have not left: see JudgeDeparted.
 func Judge(err error) Failure {
 	if f, ok := errors.AsType[*Failure](err); ok {
 		return *f
 	}
 	return Failure{Verdict: Temporary, Err: err}
+}
+
+// JudgeDeparted is Judge for a message that had its permission and may have
+// left: an error that nobody classified proves nothing, so it is Uncertain.
+func JudgeDeparted(err error) Failure {
+	if f, ok := errors.AsType[*Failure](err); ok {
+		return *f
+	}
+	return Failure{Verdict: Uncertain, Reason: "no_answer", Err: err}
 }

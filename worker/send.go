@@ -284,23 +284,21 @@ func (a *attempt) stayed(err error) bool {
 }
 
 // doubt corrects what a channel cannot know: before the departure nothing is
-// in doubt, and after it an end of our patience is no proof of anything.
+// in doubt, and after it an error that nobody judged, an end of our patience
+// among them, is no proof of anything.
 func (a *attempt) doubt(err error) error {
 	if err == nil {
 		return nil
 	}
-	f := channels.Judge(err)
-	_, judged := errors.AsType[*channels.Failure](err)
-	switch {
-	case !a.departed && f.Verdict == channels.Uncertain:
-		f.Verdict = channels.Temporary
+	if a.departed {
+		f := channels.JudgeDeparted(err)
 		return &f
-	case a.departed && !judged && errors.Is(err, errHome):
-		return &channels.Failure{Verdict: channels.Uncertain, Reason: string(outbox.NoAnswer), Err: err}
-	case a.departed && !judged && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
-		return &channels.Failure{Verdict: channels.Uncertain, Reason: string(outbox.NoAnswer), Err: err}
 	}
-	return err
+	f := channels.Judge(err)
+	if f.Verdict == channels.Uncertain {
+		f.Verdict = channels.Temporary
+	}
+	return &f
 }
 
 // brief keeps a text short enough for a row.

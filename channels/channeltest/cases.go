@@ -274,11 +274,13 @@ func deadline(t *testing.T, e *exam) {
 	e.Set(Stall)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	_, err := e.send(ctx, t, ch, e.message("0198c5a0-stall", "hello"))
+	m, read := e.message("0198c5a0-stall", "hello"), channels.Judge
+	m.Depart = func(context.Context) error { read = channels.JudgeDeparted; return nil }
+	_, err := e.send(ctx, t, ch, m)
 	if err == nil {
 		t.Fatal("the provider never answered and Send says that it was sent")
 	}
-	if v := channels.Judge(err).Verdict; v != channels.Uncertain && v != channels.Temporary {
+	if v := read(err).Verdict; v != channels.Uncertain && v != channels.Temporary {
 		t.Errorf("a provider that does not answer is judged %s", v)
 	} else if v == channels.Temporary && len(e.Got()) > 0 {
 		t.Error("judged temporary although the message arrived")

@@ -83,7 +83,7 @@ func (g *gateway) call(ctx context.Context, method, path string, body []byte) er
 	req.Header.Set("Authorization", "Bearer "+g.settings.Token.Reveal())
 	res, err := g.client.Do(req)
 	if err != nil {
-		return err // nobody judged it, so it is read as Temporary
+		return err // nobody judged it: Temporary before the departure, Uncertain after it
 	}
 	defer func() { _ = res.Body.Close() }()
 	_, _ = io.Copy(io.Discard, res.Body) // the status has decided; this keeps the connection
