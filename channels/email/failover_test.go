@@ -136,6 +136,39 @@ func TestRestingServer(t *testing.T) {
 	}
 }
 
+// TestAskedForAPause: a server that says how long it wants to be left alone is,
+// while another stands in; when all have said so, the channel waits as long as
+// the first of them asked for. A server that is alone slows the channel down.
+func TestAskedForAPause(t *testing.T) {
+	asks := func(minutes int) *smtpd.Server {
+		return start(t, smtpd.Options{Script: smtpd.Reply(421, "4.3.2", fmt.Sprintf("busy, try again in %d minutes", minutes)).At(smtpd.Rcpt)})
+	}
+	five, up := asks(5), start(t, smtpd.Options{})
+	ch := openChannel(t, settings(five, up))
+	for i := range 20 {
+		if _, err := ch.Send(t.Context(), letterTo("anna@example.org", fmt.Sprintf("d1-%d", i))); err != nil {
+			t.Errorf("letter %d: %v", i, err)
+		}
+	}
+	if total, _, _ := five.Sessions(); total != 1 {
+		t.Errorf("the server that wants a pause was asked over %d connections", total)
+	}
+
+	both := openChannel(t, settings(asks(5), asks(3)))
+	if _, err := both.Send(t.Context(), letterTo("anna@example.org", "d1-1")); verdictOf(err) != "throttled" {
+		t.Errorf("both ask: %v", err)
+	}
+	_, err := both.Send(t.Context(), letterTo("anna@example.org", "d1-2"))
+	if f := channels.Judge(err); f.Verdict != channels.Throttled || f.Scope != channels.WholeChannel || f.After <= 2*time.Minute || f.After > 3*time.Minute {
+		t.Errorf("both rest: %+v", f)
+	}
+
+	_, err = openChannel(t, settings(five)).Send(t.Context(), letterTo("anna@example.org", "d1-3"))
+	if f := channels.Judge(err); f.Verdict != channels.Throttled || f.Scope != channels.WholeChannel || f.After != 5*time.Minute {
+		t.Errorf("one alone: %+v", f)
+	}
+}
+
 // TestLoadIsShared: two healthy servers take turns.
 func TestLoadIsShared(t *testing.T) {
 	a, b := start(t, smtpd.Options{}), start(t, smtpd.Options{})

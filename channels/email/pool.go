@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,7 +20,7 @@ const (
 
 var (
 	errClosed   = errors.New("the channel is closed")
-	errNoServer = errors.New("no server can be tried now: each has failed several times in a row and rests for a moment")
+	errNoServer = errors.New("no server can be tried now: each has failed several times in a row, or asked for a pause, and rests")
 )
 
 // server is one server with its connections. What changes is guarded by the
@@ -33,6 +34,7 @@ type server struct {
 	kept    []*conn   // the most recently used last
 	room    []*conn   // that carry a letter and may carry a second; the longest waiting first
 	next    time.Time // when the rate allows the next letter
+	rests   time.Time // until when it asked for a pause
 	slow    atomic.Bool
 }
 
@@ -206,7 +208,7 @@ func (p *pool) choose(w *waiter) (s seat, wait bool) {
 	for i := range p.servers {
 		s := p.servers[(p.turn+i)%len(p.servers)]
 		switch {
-		case slices.Contains(w.tried, s):
+		case slices.Contains(w.tried, s), s.resting() > 0:
 		case s.busy >= s.connections:
 			wait = wait || s.breaker.State() != gobreaker.StateOpen
 		default:
@@ -238,7 +240,7 @@ func (p *pool) chooseBehind(w *waiter) seat {
 		for len(s.room) > 0 && s.room[0].doubt.Load() {
 			p.unlist(s, s.room[0])
 		}
-		if len(s.room) == 0 || s.slow.Load() || slices.Contains(w.tried, s) {
+		if len(s.room) == 0 || s.slow.Load() || s.resting() > 0 || slices.Contains(w.tried, s) {
 			continue
 		}
 		c := s.room[0]
@@ -252,6 +254,40 @@ func (p *pool) chooseBehind(w *waiter) seat {
 		return seat{server: s, conn: c, used: true, done: done}
 	}
 	return seat{}
+}
+
+// resting is how long the pause goes on that the server asked for.
+func (s *server) resting() time.Duration {
+	if s.rests.IsZero() {
+		return 0
+	}
+	return time.Until(s.rests)
+}
+
+// rest lets a server rest as it asked. What is in hand there goes on; who
+// waits for it is told.
+func (p *pool) rest(s *server, pause time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if until := time.Now().Add(pause); until.After(s.rests) {
+		s.rests = until
+	}
+	p.match()
+}
+
+// pause is how long no server can be tried, as far as is known.
+func (p *pool) pause() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	shortest := time.Duration(math.MaxInt64)
+	for _, s := range p.servers {
+		d := s.resting()
+		if d <= 0 {
+			d = restFor // the breaker's
+		}
+		shortest = min(shortest, d)
+	}
+	return shortest
 }
 
 // dial makes the connection of a seat that has none.

@@ -128,7 +128,7 @@ func (ch *channel) deliver(ctx context.Context, a *attempt) (channels.Receipt, e
 		var err error
 		if a.seat, err = ch.pool.take(ctx, &a.waiter); err != nil {
 			if worst == nil {
-				worst = noSeat(err)
+				worst = ch.noSeat(err)
 			}
 			return channels.Receipt{}, worst
 		}
@@ -157,10 +157,10 @@ func (ch *channel) deliver(ctx context.Context, a *attempt) (channels.Receipt, e
 }
 
 // noSeat is the failure when no server could even be asked.
-func noSeat(err error) *channels.Failure {
+func (ch *channel) noSeat(err error) *channels.Failure {
 	switch {
 	case errors.Is(err, errNoServer):
-		return &channels.Failure{Verdict: channels.Throttled, Reason: lostConnection, After: restFor, Err: err}
+		return &channels.Failure{Verdict: channels.Throttled, Reason: lostConnection, After: ch.pool.pause(), Err: err}
 	case errors.Is(err, errClosed):
 		return &channels.Failure{Verdict: channels.Temporary, Reason: lostConnection, Err: err}
 	}
@@ -190,7 +190,7 @@ func (ch *channel) via(ctx context.Context, a *attempt) outcome {
 	}()
 	if err := ch.pool.pace(ctx, s.server); err != nil {
 		ch.pool.release(s, &a.ride, errNeutral, nil)
-		return outcome{failure: noSeat(err)}
+		return outcome{failure: ch.noSeat(err)}
 	}
 	if s.conn == nil {
 		if end := ch.pool.dial(ctx, s); end != nil {
@@ -261,6 +261,13 @@ func (ch *channel) failed(ctx context.Context, a *attempt, end *ended) outcome {
 		if !end.behind {
 			ch.pool.forget(a.seat.server)
 		}
+	}
+	switch {
+	case f.Scope != channels.OneServer:
+	case len(ch.pool.servers) == 1:
+		f.Scope = channels.WholeChannel // nobody stands in
+	case w == nil && f.After > 0:
+		ch.pool.rest(a.seat.server, f.After)
 	}
 	ch.pool.release(&a.seat, &a.ride, verdict, w)
 	return out
