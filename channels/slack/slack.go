@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"net/http"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -60,10 +63,32 @@ func open(env channels.Env, s Settings, now func() time.Time) (channels.Channel,
 	}
 	return &channel{
 		settings: s, http: client, now: now,
-		api:    slack.New(s.Token.Reveal(), slack.OptionAPIURL(s.endpoint()), slack.OptionHTTPClient(client)),
+		api:    slack.New(s.Token.Reveal(), slack.OptionAPIURL(s.endpoint()), slack.OptionHTTPClient(polite{client, now})),
 		users:  cache{max: maxCached},
 		direct: cache{max: maxCached},
 	}, nil
+}
+
+// polite has the library understand every way to ask for a pause: it reads
+// seconds only, and takes a date for an answer that it cannot read.
+type polite struct {
+	*httpx.Client
+
+	now func() time.Time
+}
+
+// Do makes one call.
+func (p polite) Do(req *http.Request) (*http.Response, error) {
+	res, err := p.Client.Do(req)
+	if err != nil || res.StatusCode != http.StatusTooManyRequests {
+		return res, err
+	}
+	after := httpx.RetryAfter(res, p.now())
+	res.Header.Del("Retry-After") // without it, the pause is the house's own
+	if after > 0 {
+		res.Header.Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
+	}
+	return res, nil
 }
 
 // Send posts the message. Its key goes out in the message's metadata, as

@@ -146,6 +146,11 @@ func TestAnswersToAPostAreJudged(t *testing.T) {
 		{fake.Action{}, "sent"},
 		{fake.Action{RetryAfter: "30"}, "throttled after 30s"},
 		{fake.Action{Status: 429}, "throttled"},
+		{fake.Action{RetryAfter: "soon"}, "throttled"},
+		{fake.Action{RetryAfter: "99999999999999999999"}, "throttled"},
+		{fake.Action{RetryAfter: "-3"}, "throttled"},
+		{fake.Action{RetryAfter: "9223372036854775807"}, "throttled after 24h0m0s"},
+		{fake.Action{RetryAfter: "Mon, 04 May 2026 12:02:00 GMT"}, "throttled"}, // long ago
 		{fake.Action{Error: "ratelimited"}, "throttled"},
 		{fake.Action{Error: "invalid_auth"}, "broken"},
 		{fake.Action{Error: "not_authed"}, "broken"},
@@ -339,5 +344,20 @@ func TestAddresses(t *testing.T) {
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v; want %q", in, got, err, want)
 		}
+	}
+}
+
+// TestPauseByDate: a pause may be named by a date (RFC 9110), in the house's time.
+func TestPauseByDate(t *testing.T) {
+	s := start(t, fake.Options{})
+	now := func() time.Time { return time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC) }
+	ch, err := slack.Driver.Open(t.Context(), channels.Env{Name: "team", Private: []string{"127.0.0.1"}, Now: now}, settings(t, s.APIURL(), nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ch.Close() })
+	s.SetScript(only(posting, fake.Action{RetryAfter: "Mon, 04 May 2026 12:10:00 GMT"}))
+	if _, err := ch.Send(t.Context(), message("U012AB3CD")); outcome(err) != "throttled after 10m0s" {
+		t.Errorf("judged %s (%v)", outcome(err), err)
 	}
 }

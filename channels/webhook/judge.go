@@ -20,7 +20,7 @@ func judge(res *http.Response, now time.Time) error {
 	if status >= 200 && status < 300 {
 		return nil
 	}
-	f := &channels.Failure{Code: strconv.Itoa(status), After: retryAfter(res.Header.Get("Retry-After"), now)}
+	f := &channels.Failure{Code: strconv.Itoa(status), After: httpx.RetryAfter(res, now)}
 	f.Verdict, f.Err = verdictOf(status, f.After > 0)
 	return f
 }
@@ -42,21 +42,6 @@ func verdictOf(status int, toldWhen bool) (channels.Verdict, error) {
 		return channels.Temporary, errors.New("the endpoint cannot take messages for now")
 	}
 	return channels.Malformed, fmt.Errorf("the endpoint does not accept this message (%s)", http.StatusText(status))
-}
-
-// maxAfter bounds what a receiver may ask for.
-const maxAfter = 24 * time.Hour
-
-// retryAfter reads the header's two forms (RFC 9110 section 10.2.3), seconds
-// or a date; 0 when there is none.
-func retryAfter(text string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseInt(text, 10, 32); err == nil {
-		return min(max(time.Duration(seconds)*time.Second, 0), maxAfter)
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return min(max(at.Sub(now), 0), maxAfter)
-	}
-	return 0
 }
 
 // lost judges a call without an answer: what cannot have reached the receiver
