@@ -12,7 +12,7 @@ FUZZTIME ?= 20s
 OLD      ?= $(firstword $(wildcard testdata/bench/*.txt))
 NEW      ?= .cache/bench.txt
 
-.PHONY: help build test lint bench bench-compare demo cover fuzz generate tidy
+.PHONY: help build test chaos lint bench bench-compare demo cover fuzz generate tidy
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,9 @@ build: ## build bin/rapport, one static binary
 
 test: ## all tests; RAPPORT_TEST_REDIS and RAPPORT_TEST_POSTGRES bring in real servers
 	@$(GO) run ./internal/testreport -count=1 -timeout $(TIMEOUT) ./...
+
+chaos: ## RAPPORT_CHAOS_ROUNDS (200) rounds of kills, cuts and outages on each engine, from RAPPORT_CHAOS_SEED
+	$(GO) test -tags chaos ./e2e -run '^TestChaos$$' -count=1 -v -timeout 0
 
 lint: ## formatting, vet and the linters
 	@gofumpt=$$(.ci/tools gofumpt); unformatted=$$("$$gofumpt" -l .); \

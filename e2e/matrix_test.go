@@ -15,10 +15,15 @@ type fault struct {
 }
 
 var (
-	onBoth     = []string{"embedded", "postgres"} //nolint:gochecknoglobals // words for the table
-	onEmbedded = []string{"embedded"}             //nolint:gochecknoglobals // words for the table
-	onPostgres = []string{"postgres"}             //nolint:gochecknoglobals // words for the table
+	onBoth     = []string{"embedded", "postgres"}
+	onEmbedded = []string{"embedded"}
+	onPostgres = []string{"postgres"}
 )
+
+// matrix are the cases of TestMatrix, room by room.
+func matrix() [][]fault {
+	return [][]fault{crashFaults(), queueFaults(), sqlFaults(), clockFaults(), campaignFaults()}
+}
 
 // matrixWide is how many cases run at once: they wait more than they work.
 const matrixWide = 6
@@ -30,7 +35,7 @@ func TestMatrix(t *testing.T) {
 	t.Parallel()
 	var all sync.WaitGroup
 	slots := make(chan struct{}, matrixWide)
-	for _, list := range [][]fault{crashFaults(), queueFaults(), sqlFaults(), clockFaults(), campaignFaults()} {
+	for _, list := range matrix() {
 		for _, f := range list {
 			for _, engine := range f.engines {
 				all.Go(func() {
