@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"rapport/channels"
 	"rapport/channels/channeltest"
