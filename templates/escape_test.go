@@ -115,6 +115,13 @@ func TestJSONValues(t *testing.T) {
 	wantContains(t, compileError(t, c, hookDriver()), "not closed", "line 1")
 }
 
+// A sample, which has no links of its own, may stand where Slack wants a link.
+func TestMrkdwnLinkOfASample(t *testing.T) {
+	c := Content{Locale: "en", Sources: map[string]map[string]string{"en": {"text": `<{{ links.unsubscribe }}|Leave>`}}}
+	got := mustRender(t, mustCompile(t, c, chatDriver()), View{})
+	wantContains(t, got.Content["text"], "<https://example.com/unsubscribe|Leave>")
+}
+
 // TestMrkdwnPlaces puts hostile values into the places of Slack's mark-up: none
 // mentions everybody, and none leaves the address it stands in.
 func TestMrkdwnPlaces(t *testing.T) {

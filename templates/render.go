@@ -62,19 +62,17 @@ type Rendered struct {
 	Files   []channels.File            // shared between messages: not to be changed
 }
 
-func linkOf(l Links, name string) any {
-	if l == nil {
-		return "#" + name
-	}
+// linkOf is one of our own links; what is none of them is missing.
+func linkOf(l Links, name string) value {
 	switch name {
 	case "unsubscribe":
-		return l.Unsubscribe()
+		return textOf(l.Unsubscribe())
 	case "preferences":
-		return l.Preferences()
+		return textOf(l.Preferences())
 	case "view":
-		return l.View()
+		return textOf(l.View())
 	}
-	return nil
+	return value{}
 }
 
 // previewLinks stands in where there is no message to make links for.
@@ -86,8 +84,8 @@ func (previewLinks) Unsubscribe() string { return "#unsubscribe" }
 func (previewLinks) Preferences() string { return "#preferences" }
 func (previewLinks) View() string        { return "#view" }
 
-// exampleLinks stands in for previewLinks in JSON, whose receivers take whole
-// addresses only.
+// exampleLinks stands in for previewLinks in JSON and Slack's mark-up, where
+// only whole addresses are links.
 type exampleLinks struct{}
 
 func (exampleLinks) Click(int) string    { return "https://example.com/click" }
@@ -240,7 +238,7 @@ func (r *run) read() (err error) {
 // render writes one part behind those that are there.
 func (r *run) render(ctx context.Context, p *letterPart, found []stretch) (s stretch, err error) {
 	r.ctx, r.stop, r.p, r.part, r.links = ctx, nil, p, p.name, r.view.Links
-	if _, preview := r.links.(previewLinks); preview && p.syntax == channels.JSON {
+	if _, preview := r.links.(previewLinks); preview && (p.syntax == channels.JSON || p.syntax == channels.Mrkdwn) {
 		r.links = exampleLinks{}
 	}
 	r.html, r.prose, r.derived, r.limit = p.syntax == channels.HTML, isProse(p.syntax), p.derived, p.limit
