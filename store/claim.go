@@ -73,7 +73,7 @@ FROM {{each $1}} CROSS JOIN addresses a WHERE a.contact_id = CAST(e.value AS BIG
 func (s *Store) Claim(ctx context.Context, batch, worker int64, n int, now time.Time) ([]outbox.Delivery, error) {
 	var out []outbox.Delivery
 	err := s.update(ctx, quick, func(t tx) (err error) {
-		out, err = collect(ctx, t, qClaim, scanClaimed, batch, micros(now), n, worker)
+		out, err = collectInto(ctx, t, make([]outbox.Delivery, 0, n), qClaim, scanClaimed, batch, micros(now), n, worker)
 		if err != nil || len(out) == 0 {
 			return err
 		}
@@ -107,20 +107,20 @@ func addPersons(ctx context.Context, r runner, list []outbox.Delivery) error {
 	for i, d := range list {
 		ids[i] = d.Contact
 	}
-	key, err := json.Marshal(ids)
-	if err != nil || len(ids) == 0 {
-		return err
+	if len(ids) == 0 {
+		return nil
 	}
+	key := idsJSON(ids)
 	people := make(map[int64]*outbox.Person, len(list))
-	_, err = collect(ctx, r, qPersons, func(scan func(...any) error) (struct{}, error) {
+	_, err := collect(ctx, r, qPersons, func(scan func(...any) error) (struct{}, error) {
 		var id int64
 		var attributes string
-		p := &outbox.Person{Addresses: map[string]string{}}
+		p := &outbox.Person{Addresses: make(map[string]string, 1)}
 		err := scan(&id, &p.UID, &p.ExternalID, &p.Locale, &p.Zone, &attributes)
 		p.Attributes = json.RawMessage(attributes)
 		people[id] = p
 		return struct{}{}, err
-	}, string(key))
+	}, key)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func addPersons(ctx context.Context, r runner, list []outbox.Delivery) error {
 			p.Addresses[kind] = shown
 		}
 		return struct{}{}, err
-	}, string(key))
+	}, key)
 	for i := range list {
 		list[i].Person = people[list[i].Contact]
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -45,36 +46,38 @@ func (c *counts) addN(batch int64, from, to outbox.State, n int64, due time.Time
 
 const qCount query = `
 UPDATE batches SET
-  queued = queued + v.n0, claimed = claimed + v.n1, sending = sending + v.n2, sent = sent + v.n3, failed = failed + v.n4,
-  uncertain = uncertain + v.n5, suppressed = suppressed + v.n6, cancelled = cancelled + v.n7, expired = expired + v.n8,
-  next_at = CASE WHEN v.due = 0 THEN next_at WHEN next_at IS NULL OR v.due < next_at THEN v.due ELSE next_at END
-FROM (
-  SELECT CAST(e.value ->> 0 AS BIGINT) AS id, CAST(e.value ->> 1 AS BIGINT) AS due,
-    CAST(e.value ->> 2 AS BIGINT) AS n0, CAST(e.value ->> 3 AS BIGINT) AS n1, CAST(e.value ->> 4 AS BIGINT) AS n2,
-    CAST(e.value ->> 5 AS BIGINT) AS n3, CAST(e.value ->> 6 AS BIGINT) AS n4, CAST(e.value ->> 7 AS BIGINT) AS n5,
-    CAST(e.value ->> 8 AS BIGINT) AS n6, CAST(e.value ->> 9 AS BIGINT) AS n7, CAST(e.value ->> 10 AS BIGINT) AS n8
-  FROM {{each $1}}
-) v
-WHERE batches.id = v.id`
+  queued = queued + $3, claimed = claimed + $4, sending = sending + $5, sent = sent + $6, failed = failed + $7,
+  uncertain = uncertain + $8, suppressed = suppressed + $9, cancelled = cancelled + $10, expired = expired + $11,
+  next_at = CASE WHEN CAST($2 AS BIGINT) = 0 THEN next_at WHEN next_at IS NULL OR $2 < next_at THEN $2 ELSE next_at END
+WHERE id = $1`
+
+// Nearly always it is one batch, and nothing of it has to wait again.
+const qCountOn query = `
+UPDATE batches SET claimed = claimed + $2, sending = sending + $3, sent = sent + $4 WHERE id = $1`
 
 func (c *counts) write(ctx context.Context, t tx) error {
-	if len(c.byBatch) == 0 {
-		return nil
-	}
-	var ids []int64
-	for id := range c.byBatch {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	rows := make([][]int64, 0, len(ids))
-	for _, id := range ids {
+	for _, id := range slices.Sorted(maps.Keys(c.byBatch)) {
 		d := c.byBatch[id]
-		row := []int64{id, d.due}
-		for _, st := range outbox.States() {
-			row = append(row, d.n[st])
+		q, args := qCountOn, append(make([]any, 0, 12), id, d.n[outbox.Claimed], d.n[outbox.Sending], d.n[outbox.Sent])
+		if !d.onward() {
+			q, args = qCount, append(args[:0], id, d.due)
+			for _, st := range outbox.States() {
+				args = append(args, d.n[st])
+			}
 		}
-		rows = append(rows, row)
+		if _, err := t.exec(ctx, q, args...); err != nil {
+			return err
+		}
 	}
-	_, err := t.exec(ctx, qCount, asJSON(rows))
-	return err
+	return nil
+}
+
+// onward says that rows have only gone from claimed to sending to sent.
+func (d *delta) onward() bool {
+	for st, n := range d.n {
+		if n != 0 && st != outbox.Claimed && st != outbox.Sending && st != outbox.Sent {
+			return false
+		}
+	}
+	return d.due == 0
 }

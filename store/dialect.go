@@ -54,8 +54,13 @@ type cursor interface {
 	Close() error
 }
 
-// collect is the only loop over rows.
+// collect reads all rows.
 func collect[T any](ctx context.Context, r runner, q query, scan func(func(...any) error) (T, error), args ...any) (out []T, err error) {
+	return collectInto(ctx, r, nil, q, scan, args...)
+}
+
+// collectInto is the only loop over rows. It appends to out.
+func collectInto[T any](ctx context.Context, r runner, out []T, q query, scan func(func(...any) error) (T, error), args ...any) (_ []T, err error) {
 	rows, err := r.rows(ctx, q, args...)
 	if err != nil {
 		return nil, err

@@ -20,10 +20,11 @@ SELECT 1 FROM w CROSS JOIN consents k
 WHERE k.contact_id = w.contact_id AND k.driver = w.driver AND k.topic_id = w.topic_id
 ORDER BY k.contact_id {{share k}}`
 
-// Settling needs to know where a row stands and nothing else.
+// Rows are locked in the order of their numbers, so that nobody waits in a
+// circle. Settling needs to know where a row stands and nothing else.
 const qStands query = `
 SELECT d.id, d.turn, d.state, d.batch_id FROM {{each $1}} CROSS JOIN deliveries d
-WHERE d.id = CAST(e.value AS BIGINT) ORDER BY d.id {{lock d}}`
+WHERE d.id = CAST(e.value AS BIGINT) {{order d.id}} {{lock d}}`
 
 // The gate reads everything there is to know about who may be written to.
 const qFacts query = `
@@ -38,7 +39,7 @@ LEFT JOIN suppressions s ON s.kind = a.kind AND s.hash = a.hash
 LEFT JOIN consents k ON k.contact_id = d.contact_id AND k.driver = r.driver AND k.topic_id = r.topic_id
 LEFT JOIN holds h ON h.channel = r.channel
 WHERE d.id = CAST(e.value AS BIGINT) AND r.id = d.run_id
-ORDER BY d.id {{lock d}}`
+{{order d.id}} {{lock d}}`
 
 // facts is a delivery as the exchange finds it.
 type facts struct {
@@ -170,7 +171,7 @@ func (t tx) facts(ctx context.Context, settled []outbox.Settlement, wanted []out
 		ids[i] = w.Delivery
 	}
 	if t.s.d == &postgresDialect {
-		if _, err := collect(ctx, t, qLockConsents, scalar[int64], asJSON(ids)); err != nil {
+		if _, err := collect(ctx, t, qLockConsents, scalar[int64], idsJSON(ids)); err != nil {
 			return nil, err
 		}
 	}
@@ -178,7 +179,7 @@ func (t tx) facts(ctx context.Context, settled []outbox.Settlement, wanted []out
 }
 
 func (t tx) read(ctx context.Context, into map[int64]*facts, q query, scan func(func(...any) error) (facts, error), ids []int64) error {
-	list, err := collect(ctx, t, q, scan, asJSON(ids))
+	list, err := collectInto(ctx, t, make([]facts, 0, len(ids)), q, scan, idsJSON(ids))
 	for i := range list {
 		into[list[i].id] = &list[i]
 	}
@@ -405,6 +406,14 @@ func asJSON(v any) string {
 		panic(fmt.Sprintf("store: rows that cannot be JSON: %v", err)) // numbers and strings only
 	}
 	return string(b)
+}
+
+func idsJSON(ids []int64) string {
+	var b rowsJSON
+	for _, id := range ids {
+		b.number(id)
+	}
+	return b.text()
 }
 
 func unique(ids []int64) []int64 {

@@ -26,6 +26,7 @@ var postgresDialect = dialect{
 		"skip $":   "FOR UPDATE SKIP LOCKED",
 		"share $":  "FOR SHARE OF $",
 		"lock $":   "FOR UPDATE OF $",
+		"order $":  "ORDER BY $",
 		"least $":  "LEAST($)",
 		"number $": "nextval(pg_get_serial_sequence('$', 'id'))",
 	},

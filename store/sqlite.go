@@ -29,6 +29,7 @@ var sqliteDialect = dialect{
 		"skip $":  "",
 		"share $": "",
 		"lock $":  "",
+		"order $": "",
 		"least $": "min($)",
 		// A number above all in use, and above those a restore leaves out.
 		"number $": "(SELECT MAX(COALESCE((SELECT MAX(id) FROM $), 0), COALESCE((SELECT run_floor FROM installation), 0)) + 1)",
