@@ -122,6 +122,26 @@ func appendHTML(b []byte, s string) []byte {
 	return append(b, s[start:]...)
 }
 
+// escapedHTML is appendHTML for a text that most often needs nothing.
+func escapedHTML(s string) string {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c == 0x7F || strings.IndexByte(`&<>"'`, c) >= 0 {
+			return string(appendHTML(nil, s))
+		}
+	}
+	return s
+}
+
+// harmless says whether digits, signs and letters stand for themselves here.
+func (e escape) harmless() bool {
+	switch e {
+	case escNone, escHTML, escAttr, escMrkdwn, escJSONString, escJSONMrkdwn:
+		return true
+	default:
+		return false
+	}
+}
+
 // appendMrkdwn escapes the three characters that Slack's mark-up reserves.
 func appendMrkdwn(b []byte, s string) []byte {
 	for i := range len(s) {
@@ -173,11 +193,24 @@ func appendStyle(b []byte, s string) []byte {
 }
 
 func appendJSONString(b []byte, s string) []byte {
+	if plainJSON(s) {
+		return append(b, s...)
+	}
 	text, err := json.Marshal(s)
 	if err != nil {
 		return b // a string can always be written
 	}
 	return append(b, text[1:len(text)-1]...)
+}
+
+// plainJSON says whether a text needs no escaping in JSON.
+func plainJSON(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || strings.IndexByte(`"\<>&`, c) >= 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // appendJSON writes a value as JSON; times as RFC 3339 in the zone.

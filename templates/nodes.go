@@ -54,7 +54,7 @@ func (n *clickNode) render(r *run) error {
 	switch {
 	case r.view.Track && r.html:
 		if r.clickHTML == "" {
-			r.clickHTML = string(appendHTML(nil, r.clickPrefix()))
+			r.clickHTML = escapedHTML(r.clickPrefix())
 		}
 		r.out = n.append(r.out, r.clickHTML, r.links, true)
 	case r.view.Track:

@@ -269,9 +269,17 @@ func (r *run) writeValue(esc escape, v any) (err error) {
 		r.out, err = appendJSON(r.out, v, r.view.zone())
 		return err
 	}
-	if m, ok := v.(markup); ok {
-		r.out, err = esc.append(r.out, string(m), true)
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case markup:
+		r.out, err = esc.append(r.out, string(v), true)
 		return err
+	case bool, int, int64, float64:
+		if esc.harmless() {
+			r.out, err = appendText(r.out, v, time.UTC, 0)
+			return err
+		}
 	}
 	var buf [64]byte
 	text, err := appendText(buf[:0], v, r.view.zone(), 0)

@@ -193,7 +193,7 @@ func (r *run) look(p *way) value {
 			v = textOf(r.view.Campaign)
 		}
 	case fromLinks:
-		v, rest = valueOf(linkOf(r.links, rest[0])), rest[1:]
+		v, rest = linkOf(r.links, rest[0]), rest[1:]
 	case fromLoop:
 		v, rest = r.loopField(rest[0]), rest[1:]
 	}
