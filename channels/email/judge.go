@@ -71,7 +71,7 @@ func judge(at phase, r reply) channels.Failure {
 		if row == nil { // a test proves that the table leaves nothing open
 			row = &rule{meaning: &meaning{Reason: refused}}
 		}
-		f = row.meaning.failure(r.text)
+		f = row.meaning.failure(at, r.text)
 	}
 	if r.code < 400 && at == atDot {
 		f.Verdict = channels.Uncertain

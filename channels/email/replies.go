@@ -284,11 +284,15 @@ func (d detail) fits(of detail) bool {
 	return d.subject == of.subject && d.numbers.holds(of.numbers.from)
 }
 
-// failure is what the meaning says of a reply with these words.
-func (m *meaning) failure(text string) channels.Failure {
+// failure is what the meaning says of a reply with these words. Before a
+// recipient was named, nothing can be about its domain.
+func (m *meaning) failure(at phase, text string) channels.Failure {
 	f := channels.Failure{
 		Verdict: channels.Verdict(m.Verdict), Reason: m.Reason, Strike: m.Strike,
 		Scope: channels.Scope(m.Scope), After: time.Duration(m.Wait),
+	}
+	if f.Scope == channels.OneDomain && at < atRcpt {
+		f.Scope = channels.OneServer
 	}
 	if f.Verdict == channels.Temporary || f.Verdict == channels.Throttled {
 		f.After = max(f.After, wait(text))

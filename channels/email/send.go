@@ -334,7 +334,8 @@ func movesOn(at phase, f *channels.Failure) bool {
 	case channels.Temporary:
 		return at <= atMail || at <= atData && f.Code == ""
 	case channels.Throttled, channels.Broken:
-		return at <= atData
+		// A domain that asks for less is not asked through another server.
+		return at <= atData && f.Scope != channels.OneDomain
 	case channels.Rejected, channels.Malformed, channels.Uncertain:
 	}
 	return false
@@ -345,6 +346,8 @@ func blame(ctx context.Context, end *ended, f *channels.Failure) error {
 	switch {
 	case ctx.Err() != nil, end.behind, errors.Is(end.err, errTooOld):
 		return errNeutral
+	case f.Scope == channels.OneDomain: // the server only passes it on
+		return nil
 	case f.Verdict == channels.Throttled, f.Verdict == channels.Broken, end.reply.code == 0, end.at < atMail:
 		return f
 	}
