@@ -3,6 +3,7 @@ package email
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -54,7 +55,7 @@ func TestWhatMovesALetter(t *testing.T) {
 				for _, enhanced := range []string{"", ".1.1", ".2.2", ".4.5", ".7.0", ".7.28"} {
 					r := reply{code: code, text: text}
 					if enhanced != "" && code >= 400 {
-						r.enhanced = fmt.Sprint(code/100) + enhanced
+						r.enhanced = strconv.Itoa(code/100) + enhanced
 					}
 					f := judge(at, r)
 					moves := movesOn(at, &f)
