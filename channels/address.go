@@ -9,6 +9,7 @@ import (
 
 	"github.com/nyaruka/phonenumbers"
 	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
 )
 
 // Address is a kind of address: how it is called and how it is spelt.
@@ -26,7 +27,8 @@ type Address struct {
 }
 
 // Email is an e-mail address: local@domain, folded to lower case, the domain
-// as A-label (RFC 5321 section 2.3.11, RFC 5890). RFC 5321 lets a host tell
+// as A-label (RFC 5321 section 2.3.11, RFC 5890) and signs outside ASCII in
+// their composed form (RFC 6532 section 3.1). RFC 5321 lets a host tell
 // local parts apart by case; none of the large ones does, and two contacts for
 // one mailbox would be worse.
 var Email = Address{Kind: "email", Normalize: normalizeEmail, Separator: "@"}
@@ -66,7 +68,7 @@ func normalizeEmail(text string) (string, error) {
 	if at <= 0 || at == len(text)-1 {
 		return "", fmt.Errorf("%q is not an e-mail address; they look like anna@example.com", text)
 	}
-	local, domain := strings.ToLower(text[:at]), text[at+1:]
+	local, domain := norm.NFC.String(strings.ToLower(text[:at])), text[at+1:]
 	if err := checkLocal(local); err != nil {
 		return "", fmt.Errorf("%q is not an e-mail address: %w", text, err)
 	}

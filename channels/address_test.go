@@ -13,6 +13,7 @@ func TestEmailAddresses(t *testing.T) {
 		"anna@example.com":                           "anna@example.com",
 		"  Anna@Example.COM\t":                       "anna@example.com",
 		"anna@müller.example":                        "anna@xn--mller-kva.example",
+		"jose\u0301@example.com":                     "jos\u00e9@example.com",
 		"anna@MÜLLER.example":                        "anna@xn--mller-kva.example",
 		"anna@xn--mller-kva.example":                 "anna@xn--mller-kva.example",
 		"anna@example.com.":                          "anna@example.com",

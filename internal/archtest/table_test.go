@@ -97,6 +97,7 @@ var keepers = map[string][]string{
 	"github.com/osteele/liquid":           {"templates"},
 	"golang.org/x/net/html":               {"templates"},
 	"golang.org/x/text":                   {"contacts"},
+	"golang.org/x/text/unicode/norm":      {"channels"},
 	"github.com/robfig/cron":              {"campaigns"},
 	"github.com/prometheus/client_golang": {"worker", "web", "internal/app"},
 	"code.dny.dev/ssrf":                   {"internal/httpx"},
