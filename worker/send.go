@@ -92,7 +92,7 @@ func (a *attempt) opens() time.Time {
 	}
 	now := a.w.o.Now()
 	if at := window.Opens(now, zone); at.After(now) {
-		return at
+		return at.Add(a.w.spread(window.To - window.From))
 	}
 	return time.Time{}
 }

@@ -350,10 +350,15 @@ func TestWindowIsKept(t *testing.T) {
 	})
 	r.stop()
 	midnight := time.Date(tomorrow.Year(), tomorrow.Month(), tomorrow.Day(), 0, 0, 0, 0, time.UTC)
+	moments := map[time.Time]bool{}
 	for _, row := range m.rows {
-		if !row.notBefore.Equal(midnight) || row.Attempt != 0 || row.state != outbox.Queued {
+		if row.notBefore.Before(midnight) || row.notBefore.Sub(midnight) > windowSpread || row.Attempt != 0 || row.state != outbox.Queued {
 			t.Fatalf("delivery %d: %s until %s, %d charged", row.ID, row.state, row.notBefore, row.Attempt)
 		}
+		moments[row.notBefore] = true
+	}
+	if len(moments) < 20 {
+		t.Errorf("40 begin at %d moments", len(moments))
 	}
 	if l.count() != 0 {
 		t.Errorf("%d arrived outside the window", l.count())
