@@ -77,10 +77,11 @@ func (s *Store) Claim(ctx context.Context, batch, worker int64, n int, now time.
 		if err != nil || len(out) == 0 {
 			return err
 		}
-		if _, err = t.exec(ctx, qCountClaim, batch, len(out)); err != nil {
-			return err
+		people, steps := persons(out)
+		if err = t.together(ctx, append(steps, step{qCountClaim, []any{batch, len(out)}, nil})...); err == nil {
+			people.join(out)
 		}
-		return addPersons(ctx, t, out)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claim from batch %d: %w", batch, err)
@@ -100,43 +101,45 @@ func scanClaimed(scan func(...any) error) (d outbox.Delivery, err error) {
 	return d, err
 }
 
-// addPersons reads whom the deliveries are for. Whoever was erased meanwhile
-// has no person; the gate will say so.
-func addPersons(ctx context.Context, r runner, list []outbox.Delivery) error {
+// people are whom deliveries are for, by number.
+type people map[int64]*outbox.Person
+
+// persons returns the statements that read whom deliveries are for.
+func persons(list []outbox.Delivery) (people, []step) {
 	ids := make([]int64, len(list))
 	for i, d := range list {
 		ids[i] = d.Contact
 	}
-	if len(ids) == 0 {
-		return nil
-	}
-	key := idsJSON(ids)
-	people := make(map[int64]*outbox.Person, len(list))
-	_, err := collect(ctx, r, qPersons, func(scan func(...any) error) (struct{}, error) {
-		var id int64
-		var attributes string
-		p := &outbox.Person{Addresses: make(map[string]string, 1)}
-		err := scan(&id, &p.UID, &p.ExternalID, &p.Locale, &p.Zone, &attributes)
-		p.Attributes = json.RawMessage(attributes)
-		people[id] = p
-		return struct{}{}, err
-	}, key)
-	if err != nil {
-		return err
-	}
-	_, err = collect(ctx, r, qPrimaries, func(scan func(...any) error) (struct{}, error) {
-		var id int64
-		var kind, shown string
-		err := scan(&id, &kind, &shown)
-		if p := people[id]; p != nil {
-			p.Addresses[kind] = shown
-		}
-		return struct{}{}, err
-	}, key)
-	for i := range list {
-		list[i].Person = people[list[i].Contact]
+	found, key := make(people, len(list)), []any{idsJSON(ids)}
+	return found, []step{{qPersons, key, found.person}, {qPrimaries, key, found.address}}
+}
+
+func (p people) person(scan func(...any) error) error {
+	var id int64
+	var attributes string
+	one := &outbox.Person{Addresses: make(map[string]string, 1)}
+	err := scan(&id, &one.UID, &one.ExternalID, &one.Locale, &one.Zone, &attributes)
+	one.Attributes = json.RawMessage(attributes)
+	p[id] = one
+	return err
+}
+
+func (p people) address(scan func(...any) error) error {
+	var id int64
+	var kind, shown string
+	err := scan(&id, &kind, &shown)
+	if one := p[id]; one != nil {
+		one.Addresses[kind] = shown
 	}
 	return err
+}
+
+// join gives each delivery its person. Whoever was erased meanwhile has none;
+// the gate will say so.
+func (p people) join(list []outbox.Delivery) {
+	for i := range list {
+		list[i].Person = p[list[i].Contact]
+	}
 }
 
 const qRest query = `
@@ -180,9 +183,13 @@ func (s *Store) Delivered(ctx context.Context, run, contact int64) (outbox.Deliv
 	}
 	list := []outbox.Delivery{d}
 	if ok {
-		if err := addPersons(ctx, s.reader(), list); err != nil {
-			return d, fmt.Errorf("read the person of delivery %s: %w", rapport.DeliveryID(run, contact), s.classify(err))
+		people, steps := persons(list)
+		for _, st := range steps {
+			if err := st.run(ctx, s.reader()); err != nil {
+				return d, fmt.Errorf("read the person of delivery %s: %w", rapport.DeliveryID(run, contact), s.classify(err))
+			}
 		}
+		people.join(list)
 	}
 	if !ok || list[0].Person == nil {
 		return d, rapport.NotFoundf("there is no delivery %s", rapport.DeliveryID(run, contact))

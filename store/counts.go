@@ -56,6 +56,11 @@ const qCountOn query = `
 UPDATE batches SET claimed = claimed + $2, sending = sending + $3, sent = sent + $4 WHERE id = $1`
 
 func (c *counts) write(ctx context.Context, t tx) error {
+	return t.together(ctx, c.steps(nil)...)
+}
+
+// steps adds the statements that count, in the order of the batches' numbers.
+func (c *counts) steps(steps []step) []step {
 	for _, id := range slices.Sorted(maps.Keys(c.byBatch)) {
 		d := c.byBatch[id]
 		q, args := qCountOn, append(make([]any, 0, 12), id, d.n[outbox.Claimed], d.n[outbox.Sending], d.n[outbox.Sent])
@@ -65,11 +70,9 @@ func (c *counts) write(ctx context.Context, t tx) error {
 				args = append(args, d.n[st])
 			}
 		}
-		if _, err := t.exec(ctx, q, args...); err != nil {
-			return err
-		}
+		steps = append(steps, step{q, args, nil})
 	}
-	return nil
+	return steps
 }
 
 // onward says that rows have only gone from claimed to sending to sent.

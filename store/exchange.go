@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"rapport/outbox"
@@ -154,36 +155,36 @@ func (s *Store) Exchange(ctx context.Context, worker int64, settled []outbox.Set
 // that the gate asks.
 func (t tx) facts(ctx context.Context, settled []outbox.Settlement, wanted []outbox.Ticket) (map[int64]*facts, error) {
 	found := make(map[int64]*facts, len(settled)+len(wanted))
+	var steps []step
 	if len(settled) > 0 {
 		ids := make([]int64, len(settled))
 		for i, m := range settled {
 			ids[i] = m.Delivery
 		}
-		if err := t.read(ctx, found, qStands, scanStands, unique(ids)); err != nil {
-			return nil, err
+		steps = append(steps, reading(found, qStands, scanStands, unique(ids)))
+	}
+	if len(wanted) > 0 {
+		ids := make([]int64, len(wanted))
+		for i, w := range wanted {
+			ids[i] = w.Delivery
 		}
-	}
-	if len(wanted) == 0 {
-		return found, nil
-	}
-	ids := make([]int64, len(wanted))
-	for i, w := range wanted {
-		ids[i] = w.Delivery
-	}
-	if t.s.d == &postgresDialect {
-		if _, err := collect(ctx, t, qLockConsents, scalar[int64], idsJSON(ids)); err != nil {
-			return nil, err
+		if t.s.d == &postgresDialect {
+			steps = append(steps, step{qLockConsents, []any{idsJSON(ids)}, nil})
 		}
+		steps = append(steps, reading(found, qFacts, scanFacts, unique(ids)))
 	}
-	return found, t.read(ctx, found, qFacts, scanFacts, unique(ids))
+	return found, t.together(ctx, steps...)
 }
 
-func (t tx) read(ctx context.Context, into map[int64]*facts, q query, scan func(func(...any) error) (facts, error), ids []int64) error {
-	list, err := collectInto(ctx, t, make([]facts, 0, len(ids)), q, scan, idsJSON(ids))
-	for i := range list {
-		into[list[i].id] = &list[i]
-	}
-	return err
+// reading is the step that reads rows of deliveries.
+func reading(into map[int64]*facts, q query, scan func(func(...any) error) (facts, error), ids []int64) step {
+	list := make([]facts, 0, len(ids))
+	return step{q, []any{idsJSON(ids)}, func(row func(...any) error) error {
+		f, err := scan(row)
+		list = append(list, f)
+		into[f.id] = &list[len(list)-1]
+		return err
+	}}
 }
 
 // exchange gathers what one transaction will write.
@@ -265,19 +266,13 @@ func (e *exchange) write(ctx context.Context, t tx) error {
 			other = append(other, m.row())
 		}
 	}
-	if err := t.rowByRow(ctx, qIntend, qIntendOne, intended, micros(now)); err != nil {
-		return err
-	}
-	if err := t.rowByRow(ctx, qSent, qSentOne, sent); err != nil {
-		return err
-	}
-	if err := t.rowsIn(ctx, qMove, other); err != nil {
-		return err
-	}
-	if err := e.counts.write(ctx, t); err != nil {
-		return err
-	}
-	if err := t.recordAttempts(ctx, e.attempts); err != nil {
+	var steps []step
+	steps = t.rowByRow(steps, qIntend, qIntendOne, intended, micros(now))
+	steps = t.rowByRow(steps, qSent, qSentOne, sent)
+	steps = rowsIn(steps, qMove, other)
+	steps = e.counts.steps(steps)
+	steps = recordAttempts(steps, e.attempts)
+	if err := t.together(ctx, steps...); err != nil {
 		return err
 	}
 	if err := t.punish(ctx, e.attempts); err != nil {
@@ -316,27 +311,25 @@ func (t tx) goOn(ctx context.Context, deliveries []int64) error {
 	return nil
 }
 
-// rowByRow runs a statement for each row where that is cheaper, else the one
+// rowByRow adds a statement for each row where that is cheaper, else the one
 // for all of them.
-func (t tx) rowByRow(ctx context.Context, all, each query, rows [][]any, more ...any) error {
+func (t tx) rowByRow(steps []step, all, each query, rows [][]any, more ...any) []step {
 	if t.w == nil {
-		return t.rowsIn(ctx, all, rows, more...)
+		return rowsIn(steps, all, rows, more...)
 	}
+	steps = slices.Grow(steps, len(rows))
 	for _, row := range rows {
-		if _, err := t.exec(ctx, each, append(row, more...)...); err != nil {
-			return err
-		}
+		steps = append(steps, step{each, append(row, more...), nil})
 	}
-	return nil
+	return steps
 }
 
-// rowsIn runs a statement over rows that go in as one JSON array.
-func (t tx) rowsIn(ctx context.Context, q query, rows [][]any, more ...any) error {
+// rowsIn adds a statement over rows that go in as one JSON array.
+func rowsIn(steps []step, q query, rows [][]any, more ...any) []step {
 	if len(rows) == 0 {
-		return nil
+		return steps
 	}
-	_, err := t.exec(ctx, q, append([]any{asJSON(rows)}, more...)...)
-	return err
+	return append(steps, step{q, append([]any{asJSON(rows)}, more...), nil})
 }
 
 // What a provider says may name the person, so nothing of it is kept of one
@@ -347,12 +340,12 @@ SELECT d.id, CAST(e.value ->> 1 AS BIGINT), CAST(e.value ->> 2 AS BIGINT),
   e.value ->> 3, e.value ->> 4, e.value ->> 5, CASE WHEN d.address IS NULL THEN '' ELSE e.value ->> 6 END, e.value ->> 7
 FROM {{each $1}} CROSS JOIN deliveries d WHERE d.id = CAST(e.value ->> 0 AS BIGINT)`
 
-func (t tx) recordAttempts(ctx context.Context, list []outbox.Settlement) error {
+func recordAttempts(steps []step, list []outbox.Settlement) []step {
 	rows := make([][]any, len(list))
 	for i, m := range list {
 		rows[i] = []any{m.Delivery, m.Turn, micros(m.At), m.Verdict, m.Reason, m.Code, m.Detail, m.Server}
 	}
-	return t.rowsIn(ctx, qAttempts, rows)
+	return rowsIn(steps, qAttempts, rows)
 }
 
 // strikeWindow: a second refusal within it suppresses the address.

@@ -37,6 +37,9 @@ func TestEveryStatementPrepares(t *testing.T) {
 				if name == "sqlite" && strings.Contains(all[c], "pg_") {
 					continue // advisory locks, which SQLite has no need of
 				}
+				if name == "postgres" && strings.Contains(all[c], "sqlite_") {
+					continue // SQLite's own tables
+				}
 				st, err := s.pools.durable.PrepareContext(t.Context(), s.d.spell(all[c]))
 				if err != nil {
 					t.Errorf("%s: %v", c, err)

@@ -235,7 +235,9 @@ type tx struct {
 	db *sql.DB
 	sq *sql.Tx // nil with a writer
 	w  *sqliteWriter
-	tx interface {
+
+	conn *sql.Conn // whose transaction it is, on PostgreSQL
+	tx   interface {
 		ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error)
 	}
 }
@@ -338,7 +340,12 @@ func (s *Store) attempt(ctx context.Context, l lane, do func(tx) error) error {
 	if s.d == &sqliteDialect {
 		return s.attemptHere(ctx, l, do)
 	}
-	t, err := s.pools.durable.BeginTx(ctx, nil)
+	conn, err := s.pools.durable.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer func() { _ = conn.Close() }() // gives it back
+	t, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
@@ -348,7 +355,7 @@ func (s *Store) attempt(ctx context.Context, l lane, do func(tx) error) error {
 			return fmt.Errorf("relax the commit: %w", err)
 		}
 	}
-	if err := do(tx{s: s, db: s.pools.durable, sq: t, tx: t}); err != nil {
+	if err := do(tx{s: s, db: s.pools.durable, sq: t, tx: t, conn: conn}); err != nil {
 		return err
 	}
 	if err := t.Commit(); err != nil {
