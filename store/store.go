@@ -330,6 +330,9 @@ func (s *Store) update(ctx context.Context, l lane, do func(tx) error) error {
 // classify makes an absent database an Unavailable error, so that every door
 // answers 503 and not 500.
 func (s *Store) classify(err error) error {
+	if err != nil && full(err) {
+		return rapport.Unavailablef(err, "the disk of the database is full; make room, and everything goes on by itself")
+	}
 	if err != nil && s.d.away(err) {
 		return rapport.Unavailablef(err, "the database does not answer; try again in a moment")
 	}

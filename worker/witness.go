@@ -44,7 +44,8 @@ type witness struct {
 	now    func() time.Time
 	log    *slog.Logger
 
-	left   atomic.Int64 // messages that left and are not in the database's count
+	failed atomic.Pointer[error] // of the last look
+	left   atomic.Int64          // messages that left and are not in the database's count
 	halted atomic.Pointer[outbox.Standstill]
 	last   outbox.Milestone // of run's goroutine, after begin
 }
@@ -56,6 +57,17 @@ func (w *witness) stands() *outbox.Standstill {
 		return nil
 	}
 	return w.halted.Load()
+}
+
+// failure is why the last count could not be written.
+func (w *witness) failure() error {
+	if w == nil {
+		return nil
+	}
+	if err := w.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // departed notes that a message leaves.
@@ -161,7 +173,12 @@ func (w *witness) run(ctx context.Context, lanes []string, trouble func(string, 
 			return
 		case <-tick.C:
 		}
-		if err := w.look(ctx, lanes); err != nil && ctx.Err() == nil {
+		err := w.look(ctx, lanes)
+		if ctx.Err() != nil {
+			return
+		}
+		w.failed.Store(&err)
+		if err != nil {
 			trouble("how far it has come could not be written", err)
 		}
 	}

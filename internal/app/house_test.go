@@ -95,7 +95,7 @@ func TestPublicPagesStayWhileRedisIsAway(t *testing.T) {
 	if code, text := get(t, "http://"+at.Public+"/readyz"); code != http.StatusOK || text != "ready\n" {
 		t.Errorf("public: %d %s", code, text)
 	}
-	if code, text := get(t, "http://"+at.Admin+"/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(text, `"database":"ok","queue":"unavailable: Redis does not answer","restore":"ok"`) {
+	if code, text := get(t, "http://"+at.Admin+"/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(text, `"database":"ok","disk":"ok","queue":"unavailable: Redis does not answer","restore":"ok","writes":"ok"`) {
 		t.Errorf("admin: %d %s", code, text)
 	}
 	stop()

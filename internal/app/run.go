@@ -130,9 +130,9 @@ func (h *House) database() web.Check { return web.Check{Name: "database", Ask: h
 
 // checks is what operators are told of this process.
 func (h *House) checks() []web.Check {
-	checks := []web.Check{h.database(), {Name: "restore", Ask: h.restored}}
+	checks := []web.Check{h.database(), {Name: "restore", Ask: h.restored}, {Name: "disk", Ask: h.disk}}
 	if w := h.worker.Load(); w != nil {
-		checks = append(checks, web.Check{Name: "queue", Ask: w.Ready})
+		checks = append(checks, web.Check{Name: "queue", Ask: w.Ready}, web.Check{Name: "writes", Ask: w.Writes})
 	}
 	return checks
 }
