@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"rapport/channels"
 	"rapport/outbox"
@@ -256,6 +257,38 @@ func BenchmarkJudge(b *testing.B) {
 	for b.Loop() {
 		if f := judge(atRcpt, said); f.Verdict != channels.Malformed {
 			b.Fatal(f)
+		}
+	}
+}
+
+// TestMeaningsDoWhatTheySay: what the page promises is what the house does with
+// a delivery, an address and a channel.
+func TestMeaningsDoWhatTheySay(t *testing.T) {
+	p := outbox.PolicyFor(channels.Marketing, false, nil)
+	for i := range known().Meanings {
+		m := &known().Meanings[i]
+		f := m.failure(atRcpt, "")
+		s := p.Next(outbox.Attempt{Channel: "letters", At: time.Unix(1_800_000_000, 0), Err: &f})
+		says := func(words string) bool { return strings.Contains(m.Does, words) }
+		for words, does := range map[string]bool{
+			"suppressed at once":              s.Suppress,
+			"within a week suppresses it":     s.Strike,
+			"channel is held":                 s.Hold != nil && s.Hold.Until.IsZero(),
+			"delivery fails":                  s.State == outbox.Failed || m.Name == "mailbox_full",
+			"tried again":                     s.State == outbox.Queued && s.Charge,
+			"Mail to this domain pauses":      f.Scope == channels.OneDomain,
+			"an hour at a time":               f.Scope == channels.WholeChannel && f.After == time.Hour,
+			"whole channel pauses":            f.Scope == channels.WholeChannel && f.Verdict == channels.Throttled && f.After == 0,
+			"goes to another server":          f.Scope == channels.OneServer,
+			"address is not touched":          s.State == outbox.Failed && !s.Suppress && !s.Strike,
+			"address is never suppressed for": m.Name == "mailbox_full",
+		} {
+			if says(words) != does {
+				t.Errorf("%s says %q, and the house does %+v", m.Name, m.Does, s)
+			}
+		}
+		if strings.Contains(m.Does, "not count") != (f.Verdict == channels.Throttled) {
+			t.Errorf("%s does not say whether its try counts", m.Name)
 		}
 	}
 }
