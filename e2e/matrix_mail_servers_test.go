@@ -28,9 +28,9 @@ func TestMatrixMailServers(t *testing.T) {
 	r.bring(gs)
 	r.serve()
 
-	t.Run("T28_421_everywhere/embedded", func(t *testing.T) { r.closes(t, &mood, gs[0]) })
-	t.Run("T29_sender_refused/embedded", func(t *testing.T) { r.refusesUs(t, &mood, gs[0]) })
-	t.Run("T31_one_bad_recipient/embedded", func(t *testing.T) {
+	r.sub(t, "T28_421_everywhere/embedded", func(t *testing.T) { r.closes(t, &mood, gs[0]) })
+	r.sub(t, "T29_sender_refused/embedded", func(t *testing.T) { r.refusesUs(t, &mood, gs[0]) })
+	r.sub(t, "T31_one_bad_recipient/embedded", func(t *testing.T) {
 		r.over("narrow-offers", "narrow", "letter", "narrow-")
 		a := r.finished("narrow-offers")
 		if a.States["sent"] != 49 || a.Reasons["failed"]["unknown_user"] != 1 {
@@ -43,8 +43,8 @@ func TestMatrixMailServers(t *testing.T) {
 			t.Errorf("the server took %d", narrow.Journal().Taken())
 		}
 	})
-	t.Run("T33_never_in_the_clear/embedded", func(t *testing.T) { r.neverInTheClear(t, lines, n) })
-	t.Run("T37_slow_server/embedded", func(t *testing.T) { r.slowBeside(t, tar, n) })
+	r.sub(t, "T33_never_in_the_clear/embedded", func(t *testing.T) { r.neverInTheClear(t, lines, n) })
+	r.sub(t, "T37_slow_server/embedded", func(t *testing.T) { r.slowBeside(t, tar, n) })
 	r.well()
 }
 

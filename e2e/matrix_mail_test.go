@@ -79,7 +79,7 @@ func TestMatrixMail(t *testing.T) {
 		}
 	}
 
-	t.Run("T27_greylisted/embedded", func(t *testing.T) {
+	r.sub(t, "T27_greylisted/embedded", func(t *testing.T) {
 		of(t, "t27-")
 		for _, g := range gs[:3] {
 			if strings.HasPrefix(g.name, "t27-") {
@@ -87,7 +87,7 @@ func TestMatrixMail(t *testing.T) {
 			}
 		}
 	})
-	t.Run("T29_refused_for_good/embedded", func(t *testing.T) {
+	r.sub(t, "T29_refused_for_good/embedded", func(t *testing.T) {
 		of(t, "t29-")
 		for _, to := range r.suppressed() {
 			if !strings.HasPrefix(to, "t29-unknown-") {
@@ -98,10 +98,10 @@ func TestMatrixMail(t *testing.T) {
 			t.Errorf("%d suppressed, want the %d whom the server does not know", n, 200*k)
 		}
 	})
-	t.Run("T30_connection_lost/embedded", func(t *testing.T) { of(t, "t30-") })
-	t.Run("T32_one_envelope_each/embedded", func(t *testing.T) { onePersonEach(t, r) })
-	t.Run("T36_no_smtputf8/embedded", func(t *testing.T) { of(t, "t36-") })
-	t.Run("T37_the_others_got_theirs/embedded", func(t *testing.T) { of(t, "plain") })
+	r.sub(t, "T30_connection_lost/embedded", func(t *testing.T) { of(t, "t30-") })
+	r.sub(t, "T32_one_envelope_each/embedded", func(t *testing.T) { onePersonEach(t, r) })
+	r.sub(t, "T36_no_smtputf8/embedded", func(t *testing.T) { of(t, "t36-") })
+	r.sub(t, "T37_the_others_got_theirs/embedded", func(t *testing.T) { of(t, "plain") })
 	r.well()
 }
 

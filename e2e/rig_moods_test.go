@@ -38,6 +38,7 @@ type group struct {
 	name   string
 	people int
 	domain string       // empty: post.example
+	bare   bool         // addressed by their own ID alone, as webhooks are
 	mood   smtpd.Script // nil: none
 	state  string       // in which each of them ends
 	reason string       // of that state
@@ -46,12 +47,18 @@ type group struct {
 }
 
 func (g group) address(i int) string {
+	if g.bare {
+		return g.id(i)
+	}
 	domain := g.domain
 	if domain == "" {
 		domain = "post.example"
 	}
-	return fmt.Sprintf("%s-%05d@%s", g.name, i, domain)
+	return g.id(i) + "@" + domain
 }
+
+// id is the external ID of one of them.
+func (g group) id(i int) string { return fmt.Sprintf("%s-%05d", g.name, i) }
 
 // groups are the people of an installation.
 type groups []group
@@ -78,7 +85,7 @@ func (gs groups) rows(c crowd) [][]string {
 				continue
 			}
 			more = true
-			p := person{ID: fmt.Sprintf("%s-%d", g.name, i), Email: g.address(i), Locale: "en", Consent: granted, Attributes: c.at(i).Attributes}
+			p := person{ID: g.id(i), Email: g.address(i), Locale: "en", Consent: granted, Attributes: c.at(i).Attributes}
 			out = append(out, c.row(p))
 		}
 		if !more {
@@ -218,4 +225,15 @@ func between(entries []journal.Entry, from, to time.Time) int {
 		}
 	}
 	return n
+}
+
+// sub runs a part of a test with the rig's failures being the part's own.
+func (r *rig) sub(t *testing.T, name string, part func(t *testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		whole := r.t
+		r.t = t
+		defer func() { r.t = whole }()
+		part(t)
+	})
 }
