@@ -62,6 +62,7 @@ func (w *sqliteWriter) begin(ctx context.Context, s *Store, l lane) (err error) 
 	}
 	if mode != w.sync {
 		if _, err = w.script(ctx, "PRAGMA synchronous = "+mode); err != nil {
+			w.drop() // it may be set all the same
 			return err
 		}
 		w.sync = mode
