@@ -106,13 +106,8 @@ const (
 	rampStart = 0.1
 )
 
-// grown is which part of its full pace the channel has now.
-func (p *pacer) grown() float64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.part()
-}
-
+// part is which part of its full pace the channel has now. The caller holds
+// the lock.
 func (p *pacer) part() float64 {
 	since := p.now().Sub(p.ramp)
 	if p.ramp.IsZero() || since >= rampTime || since < 0 {

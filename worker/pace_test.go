@@ -266,7 +266,6 @@ func TestALimitOfItsOwnIsTakenWithTheChannels(t *testing.T) {
 	// A process that comes back goes on behind what was given out.
 	again := newPacer("birds", 0.5, c, in, "three", time.Now)
 	for range 2 {
-		began = time.Now()
 		if n, first := again.take(t.Context(), again.lines[""], asked{want: 5, every: 2 * time.Second}); n > 1 || first < 0 {
 			t.Errorf("%d departures, the first in %s", n, first)
 		}

@@ -28,7 +28,7 @@ type Run struct {
 type Data struct {
 	At    time.Time     `json:"at"`
 	Holds []outbox.Hold `json:"-"`
-	Slow  []outbox.Slow `json:"-"` // receiving domains that asked for less
+	Slow  []outbox.Slow `json:"-"`    // receiving domains that asked for less
 	Runs  []Run         `json:"runs"` // newest first
 }
 
