@@ -85,6 +85,29 @@ func TestPermissionGrowsOld(t *testing.T) {
 	}
 }
 
+// TestPermissionGrowsOldOnTheWay: the next server was chosen in time, and until
+// its pace or its greeting let the letter go on the permission grew old.
+func TestPermissionGrowsOldOnTheWay(t *testing.T) {
+	first := start(t, smtpd.Options{Script: smtpd.Reply(421, "4.3.2", "busy").At(smtpd.Mail)})
+	second := start(t, smtpd.Options{})
+	ch := openChannel(t, settings(first, second))
+	ch.pool.servers[1].interval = time.Second
+	ch.pool.shared = func(context.Context, string, float64) error {
+		ch.permission = 0
+		return nil
+	}
+	_, err := ch.Send(t.Context(), letterTo("anna@example.org", "d1-1"))
+	if got := verdictOf(err); got != "throttled" {
+		t.Errorf("judged %s (%v), want what the first server said", got, err)
+	}
+	if n := second.Journal().Taken(); n != 0 {
+		t.Errorf("the second server has %d", n)
+	}
+	if busy := ch.pool.servers[1].busy; busy != 0 {
+		t.Errorf("%d seats of the second server are lost", busy)
+	}
+}
+
 // TestBrokenOnlyWhenAllAre: one server that may recover keeps the channel going.
 func TestBrokenOnlyWhenAllAre(t *testing.T) {
 	broken := smtpd.Reply(550, "5.7.1", "not you").At(smtpd.Mail)

@@ -140,6 +140,8 @@ func (ch *channel) deliver(ctx context.Context, a *attempt) (channels.Receipt, e
 		switch {
 		case out.refused != nil:
 			return channels.Receipt{}, out.refused
+		case out.late:
+			return channels.Receipt{}, worst
 		case out.failure == nil:
 			return out.receipt, nil
 		}
@@ -168,11 +170,12 @@ func (ch *channel) noSeat(err error) *channels.Failure {
 }
 
 // outcome is what became of an attempt at one server: exactly one of receipt,
-// failure and refused counts.
+// failure, refused and late counts.
 type outcome struct {
 	receipt channels.Receipt
 	failure *channels.Failure
 	refused error // Depart's own error
+	late    bool  // on the way here the permission grew old; what was said before counts
 	moveOn  bool  // another server may be tried
 	again   bool  // the connection was dead before it was used; the letter waits for another
 }
@@ -203,6 +206,10 @@ func (ch *channel) via(ctx context.Context, a *attempt) outcome {
 	}
 	if s.conn.doubt.Load() {
 		return ch.failed(ctx, a, &ended{at: atMail, err: errBehind, behind: true})
+	}
+	if !a.left.IsZero() && !ch.mayGoOn(ctx, a) { // the pace or the dialling took long
+		ch.pool.release(s, &a.ride, errNeutral, nil)
+		return outcome{late: true}
 	}
 	if err := a.leave(ctx); err != nil {
 		ch.pool.release(s, &a.ride, errNeutral, nil)
