@@ -248,7 +248,8 @@ func (c *chaos) judgeRound(want []string, entries []journal.Entry) {
 	}
 	willing := slices.DeleteFunc(slices.Clone(want), func(to string) bool {
 		_, now := c.gone[to]
-		return c.left[to] || (now || c.maybe[to]) && !in[to]
+		// A campaign that was cancelled may have planned a part, or nobody.
+		return c.left[to] || (now || c.maybe[to] || c.out["cancels"] > 0) && !in[to]
 	})
 	a := c.judge(c.offers, willing, by[c.offers], bounds{uncertain: c.doubt, stopped: -1})
 	b := c.judge(c.serves, want, by[c.serves], bounds{repeats: c.doubt, stopped: -1})

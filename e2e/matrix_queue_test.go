@@ -160,7 +160,7 @@ func workerCutOff(t *testing.T, s setup, topic string) {
 	name := "parted-" + topic
 	r.plan(name, "")
 	stuck := pace.onlyAfter(20, smtpd.Delay(4*time.Second).At(smtpd.Dot))
-	r.start("one", "work")
+	first := r.start("one", "work")
 	eventually(t, "every connection waits for an answer", patience, 10*time.Millisecond, func() bool { return stuck.Load() >= int64(r.connections) })
 	l, _ := r.line("one")
 	if topic == "offers" {
@@ -181,6 +181,10 @@ func workerCutOff(t *testing.T, s setup, topic string) {
 	r.goesOn(began)
 	r.taken(60)
 	l.heal()
+	r.finished(name)
+	if code := first.stop(); code != 0 { // what it had on the wire ends, and may still tell
+		t.Errorf("the one that was cut off ended with %d", code)
+	}
 	bound := doubts(1, r.connections)
 	if topic == "service" {
 		r.ends(name, bounds{repeats: bound})
