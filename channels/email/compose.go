@@ -71,8 +71,14 @@ func (c *composer) compose(buf []byte, m channels.Message) (letter, error) {
 	if l.from, err = c.returnPath(m.Return); err != nil {
 		return l, malformed(err)
 	}
-	l.utf8 = c.utf8 || !isASCII(l.to)
-	buf, err = c.appendHeaders(buf, m, l.key)
+	reply := c.replyTo
+	if m.ReplyTo != "" {
+		if reply, err = c.reply.of(m.ReplyTo, replyField); err != nil {
+			return l, malformed(err)
+		}
+	}
+	l.utf8 = c.utf8 || !isASCII(l.to) || !isASCII(reply)
+	buf, err = c.appendHeaders(buf, m, l.key, reply)
 	if err != nil {
 		return l, malformed(err)
 	}
@@ -122,14 +128,7 @@ func (c *composer) returnPath(token string) (string, error) {
 	return bouncePrefix + token + "@" + c.bounces, nil
 }
 
-func (c *composer) appendHeaders(dst []byte, m channels.Message, id string) ([]byte, error) {
-	reply := c.replyTo
-	if m.ReplyTo != "" {
-		var err error
-		if reply, err = c.reply.of(m.ReplyTo, replyField); err != nil {
-			return dst, err
-		}
-	}
+func (c *composer) appendHeaders(dst []byte, m channels.Message, id, reply string) ([]byte, error) {
 	subject, err := c.subject.of(m.Content["subject"], subjectField)
 	if err != nil {
 		return dst, err

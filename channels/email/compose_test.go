@@ -363,3 +363,18 @@ func TestReturnTokens(t *testing.T) {
 		}
 	}
 }
+
+// TestReplyOutsideASCII: octets outside ASCII stand in a header only of a
+// letter that asks for SMTPUTF8 (RFC 6532 section 3).
+func TestReplyOutsideASCII(t *testing.T) {
+	c := composing(t, Settings{})
+	for reply, want := range map[string]bool{"jösé@example.com": true, "José <jose@example.com>": false, "": false} {
+		m := letterTo("anna@example.org", "d1a-2b")
+		m.ReplyTo = reply
+		l := mustCompose(t, c, m)
+		head, _, _ := bytes.Cut(l.body, []byte("\r\n\r\n"))
+		if l.utf8 != want || isASCII(string(head)) == want {
+			t.Errorf("reply to %q: SMTPUTF8 is %v, the header is %q", reply, l.utf8, head)
+		}
+	}
+}
