@@ -8,7 +8,7 @@ const (
 	apartShare = 100  // and at least one in so many
 	apartMost  = 64   // domains with batches of their own
 	apartKept  = 4096 // domains that are counted
-	apartLook  = 4    // one batch in so many is looked at
+	apartLook  = 4    // one page in so many is looked at
 )
 
 // Apart is what planning remembers from page to page about the receiving
@@ -76,7 +76,7 @@ func (a *Apart) Took(domain string, b Batch) {
 	}
 }
 
-// Look says whether a shared batch that is full should be counted by domain.
+// Look says whether the page that was just planned should be counted by domain.
 func (a *Apart) Look() bool {
 	if a == nil || a.Separator == "" {
 		return false
@@ -85,7 +85,7 @@ func (a *Apart) Look() bool {
 	return a.looks%apartLook == 1
 }
 
-// Counted takes in how many deliveries of a shared batch went to which domain.
+// Counted takes in how many deliveries of a page went to which domain.
 func (a *Apart) Counted(domains map[string]int64) {
 	for d, n := range domains {
 		a.seen += apartLook * n

@@ -338,6 +338,11 @@ func (t tx) planPeople(ctx context.Context, p planning, aim campaigns.Aim, peopl
 			return out, fmt.Errorf("count a batch: %w", err)
 		}
 	}
+	if aim.Apart.Look() {
+		if err := t.countDomains(ctx, p, aim.Apart, ids.text()); err != nil {
+			return out, fmt.Errorf("count receiving domains: %w", err)
+		}
+	}
 	if out.Planned == int64(len(people)) {
 		return out, nil
 	}

@@ -19,8 +19,9 @@ func domainOf(address, separator string) string {
 var qPlanApart = query(strings.Replace(string(qPlan), "CAST($9 AS BIGINT)",
 	"COALESCE(CAST({{json $13}} ->> "+domainOf("q.address", "CAST($14 AS TEXT)")+" AS BIGINT), CAST($9 AS BIGINT))", 1)) + ` RETURNING batch_id`
 
-var qDomainsOf = query("SELECT q.domain, COUNT(*) FROM (SELECT " + domainOf("d.address", "CAST($2 AS TEXT)") +
-	" AS domain FROM deliveries d WHERE d.batch_id = $1 AND d.state = 'queued' AND d.address IS NOT NULL) q GROUP BY q.domain")
+// qDomainsOf counts the deliveries of some people by receiving domain.
+var qDomainsOf = query("SELECT q.domain, COUNT(*) FROM (SELECT " + domainOf("d.address", "CAST($3 AS TEXT)") +
+	" AS domain FROM {{each $2}} CROSS JOIN deliveries d WHERE d.run_id = $1 AND d.contact_id = CAST(e.value AS BIGINT) AND d.address IS NOT NULL) q GROUP BY q.domain")
 
 // planApart plans with batches of their own for some receiving domains, and
 // says how many deliveries went into which batch. A domain's batch that turned
@@ -55,8 +56,7 @@ func (t tx) planApart(ctx context.Context, p planning, apart *campaigns.Apart, d
 }
 
 // openBatch returns a batch for n more deliveries of domains that share: the
-// last one, if it has room, else a new one. Now and then a full one is counted
-// by domain, so that large ones are known.
+// last one, if it has room, else a new one.
 func (t tx) openBatch(ctx context.Context, p planning, apart *campaigns.Apart, n int) (int64, error) {
 	var id, planned int64
 	_, ok, err := one(ctx, t, qLastBatch, func(scan func(...any) error) (struct{}, error) {
@@ -68,15 +68,12 @@ func (t tx) openBatch(ctx context.Context, p planning, apart *campaigns.Apart, n
 	if err != nil || (ok && planned+int64(n) <= batchSize) {
 		return id, err
 	}
-	if ok && apart.Look() {
-		if err := t.countDomains(ctx, apart, id); err != nil {
-			return 0, err
-		}
-	}
 	return t.insert(ctx, qAddBatch, p.ID, p.Channel, campaigns.LaneOf(p.Class), "")
 }
 
-func (t tx) countDomains(ctx context.Context, apart *campaigns.Apart, batch int64) error {
+// countDomains notes, of one page in some, which domains it went to, so that
+// large ones are known.
+func (t tx) countDomains(ctx context.Context, p planning, apart *campaigns.Apart, people string) error {
 	domains := map[string]int64{}
 	_, err := collect(ctx, t, qDomainsOf, func(scan func(...any) error) (struct{}, error) {
 		var domain string
@@ -84,7 +81,7 @@ func (t tx) countDomains(ctx context.Context, apart *campaigns.Apart, batch int6
 		err := scan(&domain, &n)
 		domains[domain] = n
 		return struct{}{}, err
-	}, batch, apart.Separator)
+	}, p.ID, people, apart.Separator)
 	if err == nil {
 		apart.Counted(domains)
 	}

@@ -39,7 +39,7 @@ func hot() map[string]struct {
 		"rest":         {qRest, []any{int64(1)}},
 		"plan":         {qPlan, append(judged[:7:7], int64(1), int64(1), int64(1), nil, int64(1))},
 		"plan_apart":   {qPlanApart, append(judged[:7:7], int64(1), int64(1), int64(1), nil, int64(1), `{"large.example":2}`, "@")},
-		"domains_of":   {qDomainsOf, []any{int64(1), "@"}},
+		"domains_of":   {qDomainsOf, []any{int64(1), ids, "@"}},
 		"skip":         {qSkip, append(judged[:7:7], int64(1))},
 		"skip_counts":  {qCountSkips, []any{int64(1), ids}},
 		"planning":     {qPlanning, nil},
