@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -54,57 +55,68 @@ func (s *Store) many(b *testing.B, n int) {
 }
 
 // BenchmarkExchange is the store's whole price of a message: claimed in chunks
-// of 256, admitted in groups, settled with the next group.
+// of 256, admitted in groups, settled with the next group. On PostgreSQL the
+// server's own work is not in cpu-µs/message.
 func BenchmarkExchange(b *testing.B) {
-	for _, group := range []int{10, 20, 40} {
-		b.Run(fmt.Sprintf("group=%d", group), func(b *testing.B) {
-			for b.Loop() {
-				b.StopTimer()
+	eachEngine(b, func(b *testing.B, fresh func() Options) {
+		for _, group := range []int{10, 20, 40} {
+			b.Run(fmt.Sprintf("group=%d", group), func(b *testing.B) {
 				n := scale(20000)
-				s, err := Open(b.Context(), Options{Data: b.TempDir(), Now: time.Now})
-				if err != nil {
-					b.Fatal(err)
-				}
-				s.many(b, n)
-				seat, err := s.Sit(b.Context(), "bench", start)
-				if err != nil {
-					b.Fatal(err)
-				}
-				b.StartTimer()
-				began, cpu := time.Now(), cpuTime()
-				var settled []outbox.Settlement
-				for {
-					rows, err := s.Claim(b.Context(), 1, seat.ID(), 256, start)
+				for b.Loop() {
+					b.StopTimer()
+					s, err := Open(b.Context(), fresh())
 					if err != nil {
 						b.Fatal(err)
 					}
-					if len(rows) == 0 {
-						break
+					s.many(b, n)
+					seat, err := s.Sit(b.Context(), "bench", start)
+					if err != nil {
+						b.Fatal(err)
 					}
-					for len(rows) > 0 {
-						part := rows[:min(group, len(rows))]
-						rows = rows[len(part):]
-						got, err := s.Exchange(b.Context(), seat.ID(), settled, tickets(part), start)
-						if err != nil {
-							b.Fatal(err)
-						}
-						settled = settled[:0]
-						for _, a := range got {
-							settled = append(settled, outbox.Settlement{Delivery: a.Delivery, Turn: a.Turn, State: outbox.Sent, Charge: true, At: start})
-						}
+					b.StartTimer()
+					began, cpu := time.Now(), cpuTime()
+					s.sendAll(b, seat.ID(), group)
+					b.ReportMetric(float64(n)/time.Since(began).Seconds(), "messages/s")
+					b.ReportMetric(float64((cpuTime()-cpu).Nanoseconds())/1000/float64(n), "cpu-µs/message")
+					b.StopTimer()
+					if err := errors.Join(seat.Leave(b.Context(), start), s.Close()); err != nil {
+						b.Fatal(err)
 					}
+					b.StartTimer()
 				}
-				if _, err := s.Exchange(b.Context(), seat.ID(), settled, nil, start); err != nil {
-					b.Fatal(err)
-				}
-				b.ReportMetric(float64(n)/time.Since(began).Seconds(), "messages/s")
-				b.ReportMetric(float64((cpuTime()-cpu).Nanoseconds())/1000/float64(n), "cpu-µs/message")
-				b.StopTimer()
-				if err := s.Close(); err != nil {
-					b.Fatal(err)
-				}
-				b.StartTimer()
+			})
+		}
+	})
+}
+
+// sendAll claims everything of batch 1 and sends it in groups.
+func (s *Store) sendAll(b *testing.B, seat int64, group int) {
+	b.Helper()
+	var settled []outbox.Settlement
+	for {
+		rows, err := s.Claim(b.Context(), 1, seat, 256, start)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if len(rows) == 0 {
+			break
+		}
+		for len(rows) > 0 {
+			part := rows[:min(group, len(rows))]
+			rows = rows[len(part):]
+			got, err := s.Exchange(b.Context(), seat, settled, tickets(part), start)
+			if err != nil {
+				b.Fatal(err)
 			}
-		})
+			settled = settled[:0]
+			for _, a := range got {
+				if a.Go {
+					settled = append(settled, outbox.Settlement{Delivery: a.Delivery, Turn: a.Turn, State: outbox.Sent, Charge: true, At: start})
+				}
+			}
+		}
+	}
+	if _, err := s.Exchange(b.Context(), seat, settled, nil, start); err != nil {
+		b.Fatal(err)
 	}
 }

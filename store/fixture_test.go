@@ -49,7 +49,7 @@ func opened(t *testing.T, o Options) *Store {
 // another one of the whole server by looking again after seconds; a lock of
 // the tests before it, the one of internal/testkit, makes them wait for one
 // another and not for the clock.
-func migrated(t *testing.T, o Options) {
+func migrated(t testing.TB, o Options) {
 	t.Helper()
 	if o.Database != "" {
 		db, err := sql.Open("pgx", o.Database)
@@ -72,7 +72,7 @@ func migrated(t *testing.T, o Options) {
 }
 
 // ownSchema makes a schema of the test's own and returns the address with it.
-func ownSchema(t *testing.T, url string) string {
+func ownSchema(t testing.TB, url string) string {
 	t.Helper()
 	s, err := connect(t.Context(), Options{Database: url})
 	if err != nil {
