@@ -159,7 +159,7 @@ func TestMatrixChannels(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.over("beside-offers", "news", "letter", "t5")
-		a := r.finished("beside-offers")
+		a := r.finishes("beside-offers")
 		if got := r.mail.Journal().Taken(); got != a.Planned || a.States["sent"] != got {
 			t.Errorf("beside a channel that hangs: %v, the mail server took %d", a.States, got)
 		}
@@ -172,7 +172,7 @@ func TestMatrixChannels(t *testing.T) {
 		r.over("hooked-offers", "shop", "parcel", "t50-")
 		r.over("dead-offers", "dead", "parcel", "t50-ok-")
 		r.over("moved-offers", "moved", "parcel", "t50-ok-")
-		r.finished("hooked-offers")
+		r.finishes("hooked-offers")
 		run := r.judged("hooked-offers", shop.Journal().Entries())
 		for _, g := range hooks {
 			run.judge(t, g)
@@ -186,7 +186,7 @@ func TestMatrixChannels(t *testing.T) {
 	r.sub(t, "T51_slack/embedded", func(t *testing.T) {
 		r.over("posted-offers", "team", "post", "t51-")
 		r.over("locked-offers", "locked", "post", "t51-ok-")
-		r.finished("posted-offers")
+		r.finishes("posted-offers")
 		run := r.judged("posted-offers", team.Journal().Entries())
 		for _, g := range posts {
 			run.judge(t, g)
@@ -208,7 +208,7 @@ func (r *rig) breaks(t *testing.T, name string, j *journal.Journal, mend func(),
 	}
 	mend()
 	r.must("channels", "release", name)
-	if a := r.finished(campaign); a.States["sent"] != n || j.Taken() != n || len(j.Duplicates()) != 0 {
+	if a := r.finishes(campaign); a.States["sent"] != n || j.Taken() != n || len(j.Duplicates()) != 0 {
 		t.Errorf("%s, mended: %v, %d taken", name, a.States, j.Taken())
 	}
 }

@@ -96,7 +96,7 @@ func (r *rig) poison(t *testing.T, g group) {
 // onlyFails waits for the end of a campaign that fails for one person.
 func (r *rig) onlyFails(t *testing.T, campaign, victim string, people, before int) {
 	t.Helper()
-	a := r.finished(campaign)
+	a := r.finishes(campaign)
 	entries := since(r.mail.Journal().Entries(), before)
 	if a.States["sent"] != people-1 || a.Reasons["failed"]["render"] != 1 || len(entries) != people-1 {
 		t.Errorf("%s: %v %v, the server took %d", campaign, a.States, a.Reasons, len(entries))
@@ -126,7 +126,7 @@ func (r *rig) rewrites(t *testing.T, mood *switchboard, g group) {
 	if early := r.mail.Journal().Len() - before; early >= g.people {
 		t.Fatalf("all %d had theirs before the change: the test came too late", early)
 	}
-	if a := r.finished("edited-offers"); a.States["sent"] != g.people {
+	if a := r.finishes("edited-offers"); a.States["sent"] != g.people {
 		t.Errorf("%v, want all %d who were in the segment at the start", a.States, g.people)
 	}
 	old := 0
@@ -143,7 +143,7 @@ func (r *rig) rewrites(t *testing.T, mood *switchboard, g group) {
 		t.Errorf("%d got the letter the campaign began with, want %d", old, g.people)
 	}
 	start("later-offers")
-	if a := r.finished("later-offers"); a.States["sent"] != 1 || !strings.Contains(r.letterFor(g.address(0)).html, "as it is by now") {
+	if a := r.finishes("later-offers"); a.States["sent"] != 1 || !strings.Contains(r.letterFor(g.address(0)).html, "as it is by now") {
 		t.Errorf("the next campaign: %v, and the letter is not the new one", a.States)
 	}
 }
@@ -163,7 +163,7 @@ func (r *rig) changes(t *testing.T, stay, move, gone group) {
 		r.must("contacts", "erase", gone.id(i), "--yes")
 	}
 	r.must("channels", "release", "news")
-	a := r.finished("waiting-offers")
+	a := r.finishes("waiting-offers")
 	entries := since(r.mail.Journal().Entries(), before)
 	run := r.judged("waiting-offers", entries)
 	stay.state, stay.taken = "sent", 1
@@ -220,7 +220,7 @@ func (r *rig) bringTwins() {
 func (r *rig) twins(t *testing.T) {
 	before := r.mail.Journal().Len()
 	r.over("twins-offers", "news", "letter", "t48")
-	r.finished("twins-offers")
+	r.finishes("twins-offers")
 	took := map[string]int{}
 	for _, e := range since(r.mail.Journal().Entries(), before) {
 		if e.Outcome.Taken() {
@@ -269,7 +269,7 @@ func (r *rig) tortures(t *testing.T, g group) {
 	r.write("torture", "<pre>\n"+torture+long+"\n</pre>\n")
 	before := r.mail.Journal().Len()
 	r.over("torture-offers", "news", "torture", g.name+"-")
-	r.finished("torture-offers")
+	r.finishes("torture-offers")
 	g.state, g.taken = "sent", 1
 	r.judged("torture-offers", since(r.mail.Journal().Entries(), before)).judge(t, g)
 	for i := range g.people {
@@ -293,7 +293,7 @@ func (r *rig) tortures(t *testing.T, g group) {
 func (r *rig) injects(t *testing.T, g group) {
 	before := r.mail.Journal().Len()
 	r.over("named-offers", "news", "letter", g.name+"-")
-	r.finished("named-offers")
+	r.finishes("named-offers")
 	g.state, g.taken = "sent", 1
 	r.judged("named-offers", since(r.mail.Journal().Entries(), before)).judge(t, g)
 	usual := ""

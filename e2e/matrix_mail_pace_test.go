@@ -36,7 +36,7 @@ func TestMatrixMailPace(t *testing.T) {
 				two.kill()
 				r.start("two", "work")
 			}
-			r.finished("paced-offers")
+			r.finishes("paced-offers")
 			doubt := doubts(1, r.connections)
 			r.judge("paced-offers", r.people.willing(), r.mail.Journal().Entries(), bounds{uncertain: doubt})
 			for _, span := range []time.Duration{200 * time.Millisecond, time.Second, 3 * time.Second} {

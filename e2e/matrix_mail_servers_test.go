@@ -32,7 +32,7 @@ func TestMatrixMailServers(t *testing.T) {
 	r.sub(t, "T29_sender_refused/embedded", func(t *testing.T) { r.refusesUs(t, &mood, gs[0]) })
 	r.sub(t, "T31_one_bad_recipient/embedded", func(t *testing.T) {
 		r.over("narrow-offers", "narrow", "letter", "narrow-")
-		a := r.finished("narrow-offers")
+		a := r.finishes("narrow-offers")
 		if a.States["sent"] != 49 || a.Reasons["failed"]["unknown_user"] != 1 {
 			t.Errorf("account %v %v", a.States, a.Reasons)
 		}
@@ -65,7 +65,7 @@ func (r *rig) closes(t *testing.T, mood *switchboard, g group) {
 	})
 	before := r.mail.Journal().Len()
 	r.over("closing-offers", "news", "letter", g.name+"-")
-	r.finished("closing-offers")
+	r.finishes("closing-offers")
 	entries := since(r.mail.Journal().Entries(), before)
 	run := r.judged("closing-offers", entries)
 	run.judge(t, g)
@@ -121,7 +121,7 @@ func (r *rig) refusesUs(t *testing.T, mood *switchboard, g group) {
 		}
 		mood.set(nil)
 		r.must("channels", "release", "news")
-		r.finished(campaign)
+		r.finishes(campaign)
 		r.judged(campaign, since(r.mail.Journal().Entries(), before)).judge(t, g)
 	}
 	if list := r.suppressed(); len(list) != 0 {
@@ -188,7 +188,7 @@ func (r *rig) neverInTheClear(t *testing.T, lines map[string]insecureLine, n int
 	for name, l := range lines {
 		campaign := name + "-offers"
 		if l.open {
-			r.finished(campaign)
+			r.finishes(campaign)
 			if l.server.Journal().Taken() != n {
 				t.Errorf("%s: clear text was chosen, and %d of %d came", name, l.server.Journal().Taken(), n)
 			}
@@ -226,7 +226,7 @@ func (r *rig) slowBeside(t *testing.T, slow [2]*smtpd.Server, n int) {
 	before := r.mail.Journal().Len()
 	r.over("tar-offers", "tar", "letter", "p-")
 	r.over("beside-offers", "news", "letter", "p-")
-	r.finished("beside-offers")
+	r.finishes("beside-offers")
 	good := since(r.mail.Journal().Entries(), before)
 	if late := takenBy(slow[0].Journal().Entries(), good[len(good)-1].Time); late > n/10 {
 		t.Errorf("the tarpit had taken %d when the good server had all of its %d", late, n)
@@ -235,7 +235,7 @@ func (r *rig) slowBeside(t *testing.T, slow [2]*smtpd.Server, n int) {
 
 	before = r.mail.Journal().Len()
 	r.over("pair-offers", "pair", "letter", "p-")
-	r.finished("pair-offers")
+	r.finishes("pair-offers")
 	good = since(r.mail.Journal().Entries(), before)
 	dripped := slow[1].Journal().Entries()
 	if len(good)+len(dripped) != n || len(dripped) > n/10 {

@@ -49,7 +49,7 @@ func TestMatrixMail(t *testing.T) {
 	r.bring(gs)
 	r.over("moods-offers", "news", "letter", "")
 	r.serve()
-	r.finished("moods-offers")
+	r.finishes("moods-offers")
 	entries := r.mail.Journal().Entries()
 	all := r.judged("moods-offers", entries)
 	unheard := afterwards(entries, "t30-late-")

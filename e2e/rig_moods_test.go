@@ -17,8 +17,7 @@ import (
 )
 
 // scale is how much longer and larger the matrix is than in its short form:
-// RAPPORT_FAULTS_SCALE, 1 when it is not set. 30 makes the times those of real
-// servers.
+// RAPPORT_FAULTS_SCALE, 1 when it is not set.
 func scale(t testing.TB) int {
 	t.Helper()
 	text := os.Getenv("RAPPORT_FAULTS_SCALE")
@@ -206,6 +205,13 @@ func (r *rig) over(name, channel, template, begin string) {
 		"name: %s\ntopic: %s\nchannel: %s\ntemplate: %s\nschedule: {now: true}\naudience: {where: 'contact.email.startsWith(%q)'}\n",
 		name, name[strings.LastIndexByte(name, '-')+1:], channel, template, begin)))
 	r.must("campaigns", "start", name)
+}
+
+// finishes waits for the end of a run for as long as the scale asks.
+func (r *rig) finishes(campaign string) account {
+	r.t.Helper()
+	limit := time.Duration(scale(r.t)) * patience
+	return r.awaitFor(campaign, "finished", limit, 200*time.Millisecond, func(a account) bool { return a.State == "finished" })
 }
 
 // held waits until a campaign stands still because its channel is held.

@@ -24,7 +24,7 @@ type Look struct {
 	Title string // of the page
 	Taken string // the word for taken
 	Note  string // what else the list says; may be empty
-	One   string // template "one" of a single message; template "head" makes its beginning
+	One   string // template "one" of a single message; template "top" makes its beginning
 	Funcs template.FuncMap
 }
 
