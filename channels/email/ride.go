@@ -23,6 +23,7 @@ type ride struct {
 	rcpt, data int    // where RCPT and DATA begin
 	turn       chan struct{}
 	written    bool // the envelope is on the wire; guarded by conn.mu until the turn
+	writes     bool // it is being written behind another letter by its own Send; guarded by conn.mu
 }
 
 // ended is how an exchange ended otherwise than well.
@@ -51,11 +52,11 @@ func (c *conn) board(ctx context.Context, r *ride, step time.Duration, until tim
 		c.next = r
 		mine := c.sent && !c.writing && c.pipelining
 		if mine {
-			r.written, c.writing = true, true
+			r.written, r.writes, c.writing = true, true, true
 		}
 		c.mu.Unlock()
 		if mine {
-			c.follow(r.envelope, min(step, time.Until(until)))
+			c.follow(r, min(step, time.Until(until)))
 		}
 		select {
 		case <-r.turn:
@@ -81,13 +82,13 @@ func (c *conn) board(ctx context.Context, r *ride, step time.Duration, until tim
 
 // follow writes an envelope behind a letter that is out. Whatever goes wrong,
 // the letter before still waits for its answer: only the writing ends.
-func (c *conn) follow(envelope []byte, within time.Duration) {
+func (c *conn) follow(r *ride, within time.Duration) {
 	c.until(c.raw.SetWriteDeadline, within)
-	if err := c.put(envelope); err != nil {
+	if err := c.put(r.envelope); err != nil {
 		c.doubt.Store(true)
 	}
 	c.mu.Lock()
-	c.writing = false
+	r.writes, c.writing = false, false
 	c.mu.Unlock()
 }
 
@@ -120,8 +121,8 @@ func (c *conn) pass(r *ride) {
 }
 
 // giveUp makes the step in hand and every later one fail, if it is r's turn.
-// Of an envelope that is being written behind another letter only the writing
-// fails.
+// Of an envelope that its own Send is writing behind another letter only the
+// writing fails; the writing of the letter in front does not.
 func (c *conn) giveUp(r *ride) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -129,7 +130,7 @@ func (c *conn) giveUp(r *ride) {
 	case c.front == r:
 		c.aborted = true
 		_ = c.raw.SetDeadline(time.Unix(1, 0))
-	case c.next == r && r.written && c.writing:
+	case c.next == r && r.writes:
 		_ = c.raw.SetWriteDeadline(time.Unix(1, 0))
 	}
 }
