@@ -301,21 +301,27 @@ func (x *exchanger) finish(settled []outcome) {
 // worker and is judged when the worker leaves.
 func (x *exchanger) isolate(ctx context.Context) {
 	settled, waiting := x.take()
-	var good, bad []outcome
+	var good, bad, later []outcome
 	var failure error
 	for _, o := range settled {
-		if _, err := x.call(ctx, []outbox.Settlement{o.settlement}, nil); err != nil {
-			bad, failure = append(bad, o), err
-		} else {
+		switch _, err := x.call(ctx, []outbox.Settlement{o.settlement}, nil); {
+		case err == nil:
 			good = append(good, o)
+		case rapport.KindOf(err) == rapport.Unavailable: // says nothing about this one
+			later = append(later, o)
+		default:
+			bad, failure = append(bad, o), err
 		}
 	}
 	x.mu.Lock()
 	x.waiting = append(waiting, x.waiting...)
 	x.mu.Unlock()
 	if len(good) == 0 {
-		x.back(bad)
+		x.back(append(later, bad...))
 		return
+	}
+	if len(later) > 0 {
+		x.back(later)
 	}
 	for _, o := range bad {
 		x.log.ErrorContext(ctx, "an outcome cannot be written and is set aside", slog.Int64("delivery", o.settlement.Delivery), slog.Int64("turn", o.settlement.Turn), slog.String("state", string(o.settlement.State)), slog.Any("error", failure))

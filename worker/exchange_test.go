@@ -166,3 +166,37 @@ func TestOneBadOutcomeIsSetAside(t *testing.T) {
 		t.Errorf("states %v", now)
 	}
 }
+
+// TestOutagesSetNothingAside: a database that goes away with an error nobody
+// knows, and comes and goes while outcomes are tried alone, costs no outcome.
+// Their letters would stand as being sent for as long as the worker lives.
+func TestOutagesSetNothingAside(t *testing.T) {
+	t.Parallel()
+	m, rows := claimedModel(t, 40)
+	calls := 0
+	m.fails = func(settled []outbox.Settlement) error {
+		calls++
+		switch {
+		case calls <= 2:
+			return errors.New("commit: conn closed")
+		case len(settled) == 1 && calls%2 == 0:
+			return errAway
+		}
+		return nil
+	}
+	m.set(func() {
+		for _, d := range rows {
+			m.rows[d.ID].state = outbox.Sending
+		}
+	})
+	x := exchanging(t, m)
+	for _, d := range rows {
+		x.settle(sent(d), nil)
+	}
+	if err := x.flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if now := m.account(1); now[outbox.Sent] != 40 {
+		t.Errorf("states %v", now)
+	}
+}

@@ -24,8 +24,9 @@ type model struct {
 	seats   map[int64]bool // alive
 	away    error          // every call fails with it
 	reject  func(outbox.Settlement) bool
-	groups  []int // settlements of each exchange
-	dues    int   // times it was asked what is due
+	fails   func([]outbox.Settlement) error // what a group comes to, before anything is done
+	groups  []int                           // settlements of each exchange
+	dues    int                             // times it was asked what is due
 }
 
 type modelRun struct {
@@ -139,6 +140,11 @@ func (m *model) Exchange(_ context.Context, worker int64, settled []outbox.Settl
 	defer m.mu.Unlock()
 	if m.away != nil {
 		return nil, m.away
+	}
+	if m.fails != nil {
+		if err := m.fails(settled); err != nil {
+			return nil, err
+		}
 	}
 	if m.reject != nil && slices.ContainsFunc(settled, m.reject) {
 		return nil, errors.New("a constraint is violated")
