@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 
@@ -45,6 +47,12 @@ var postgresDialect = dialect{
 		}
 		if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 			return true
+		}
+		// What a server leaves behind that went in the middle of a conversation.
+		for _, gone := range []error{pgconn.ErrConnClosed, io.ErrUnexpectedEOF, io.EOF, driver.ErrBadConn, sql.ErrConnDone} {
+			if errors.Is(err, gone) {
+				return true
+			}
 		}
 		code := pgCode(err)
 		return len(code) == 5 && (code[:2] == "08" || code[:2] == "53" || code[:2] == "57")
