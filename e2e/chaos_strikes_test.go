@@ -66,7 +66,7 @@ func (c *chaos) age(*slot) {
 
 func (c *chaos) cutMail(x *slot) {
 	l := x.line.mail
-	switch way := relay.Direction(c.chance.IntN(2)); c.chance.IntN(6) { //nolint:gosec // 0 or 1
+	switch way := relay.Direction(c.chance.IntN(2)); c.chance.IntN(6) {
 	case 0:
 		c.note("mail cuts", "%s", x.name)
 		l.Cut()
