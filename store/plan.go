@@ -52,13 +52,18 @@ const judgedPage = `
   FROM {{each $4}} CROSS JOIN contacts c` + verdictJoins + `
   WHERE c.id = CAST(e.value AS BIGINT)`
 
-const qPlan query = `
+const (
+	planInto = `
 INSERT INTO deliveries (run_id, batch_id, contact_id, address, state, not_before, expires_at, data, updated_at)
-SELECT CAST($8 AS BIGINT), CAST($9 AS BIGINT), q.id, q.address, 'queued', q.due,
+SELECT CAST($8 AS BIGINT), `
+	planRest = `, q.id, q.address, 'queued', q.due,
   CASE WHEN CAST($10 AS BIGINT) > 0 THEN q.due + $10 ELSE 0 END, CAST($11 AS TEXT), CAST($12 AS BIGINT)
 FROM (` + judgedPage + `
 ) q WHERE q.reason = '' AND q.due >= CAST($7 AS BIGINT)
 ON CONFLICT DO NOTHING`
+)
+
+const qPlan query = planInto + `CAST($9 AS BIGINT)` + planRest
 
 // Whoever has no delivery after qPlan has a reason; an address that somebody
 // else of the run was planned with has moved meanwhile.

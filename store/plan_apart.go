@@ -2,26 +2,28 @@ package store
 
 import (
 	"context"
-	"strings"
 
 	"rapport/campaigns"
 )
 
-// domainOf reads what stands behind the last separator of an address. Both engines
-// understand it: what is left when everything behind it is taken off, taken
-// off in turn.
-func domainOf(address, separator string) string {
-	return "replace(" + address + ", rtrim(" + address + ", replace(" + address + ", " + separator + ", '')), '')"
-}
+// domainOf reads what stands behind the last $14 of an address, and countedOf
+// behind $3. Both engines understand it: what is left when everything behind
+// it is taken off, taken off in turn.
+const (
+	domainOf  = `replace(q.address, rtrim(q.address, replace(q.address, CAST($14 AS TEXT), '')), '')`
+	countedOf = `replace(d.address, rtrim(d.address, replace(d.address, CAST($3 AS TEXT), '')), '')`
+)
 
 // qPlanApart is qPlan for a run with large receiving domains: $13 is an object
-// of their batches, and $14 what stands before the domain of an address.
-var qPlanApart = query(strings.Replace(string(qPlan), "CAST($9 AS BIGINT)",
-	"COALESCE(CAST({{json $13}} ->> "+domainOf("q.address", "CAST($14 AS TEXT)")+" AS BIGINT), CAST($9 AS BIGINT))", 1)) + ` RETURNING batch_id`
+// of their batches.
+const qPlanApart query = planInto + `COALESCE(CAST({{json $13}} ->> ` + domainOf + ` AS BIGINT), CAST($9 AS BIGINT))` + planRest + ` RETURNING batch_id`
 
 // qDomainsOf counts the deliveries of some people by receiving domain.
-var qDomainsOf = query("SELECT q.domain, COUNT(*) FROM (SELECT " + domainOf("d.address", "CAST($3 AS TEXT)") +
-	" AS domain FROM {{each $2}} CROSS JOIN deliveries d WHERE d.run_id = $1 AND d.contact_id = CAST(e.value AS BIGINT) AND d.address IS NOT NULL) q GROUP BY q.domain")
+const qDomainsOf query = `
+SELECT q.domain, COUNT(*) FROM (
+  SELECT ` + countedOf + ` AS domain FROM {{each $2}} CROSS JOIN deliveries d
+  WHERE d.run_id = $1 AND d.contact_id = CAST(e.value AS BIGINT) AND d.address IS NOT NULL
+) q GROUP BY q.domain`
 
 // planApart plans with batches of their own for some receiving domains, and
 // says how many deliveries went into which batch. A domain's batch that turned
