@@ -58,8 +58,16 @@ func (c *conn) board(ctx context.Context, r *ride, step time.Duration, until tim
 		if mine {
 			c.follow(r, min(step, time.Until(until)))
 		}
+		old := time.NewTimer(time.Until(until))
+		defer old.Stop()
 		select {
 		case <-r.turn:
+		case <-old.C:
+			c.doubt.Store(true) // nobody else is to wait here
+			if c.stepBack(r) {
+				return tooOld()
+			}
+			<-r.turn
 		case <-ctx.Done():
 			if c.stepBack(r) {
 				return &ended{at: atMail, err: context.Cause(ctx)}
@@ -75,9 +83,13 @@ func (c *conn) board(ctx context.Context, r *ride, step time.Duration, until tim
 		return &ended{at: atMail, err: errBehind, behind: true}
 	case !first && time.Now().After(until):
 		c.doubt.Store(c.doubt.Load() || r.written)
-		return &ended{at: atMail, err: fmt.Errorf("%w: %w", errTooOld, context.DeadlineExceeded)}
+		return tooOld()
 	}
 	return nil
+}
+
+func tooOld() *ended {
+	return &ended{at: atMail, err: fmt.Errorf("%w: %w", errTooOld, context.DeadlineExceeded)}
 }
 
 // follow writes an envelope behind a letter that is out. Whatever goes wrong,
