@@ -3,6 +3,7 @@ package campaigns
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -170,25 +171,42 @@ type aimed struct {
 }
 
 // PlanSome plans the next people of the oldest run that is being planned: one
-// page, one transaction. It says whether there is more to do.
+// page, one transaction. It says whether there is more to do. A run that cannot
+// be planned for a reason of its own does not keep the ones behind it: then
+// there is more to do and an error.
 func (s *Service) PlanSome(ctx context.Context) (more bool, err error) {
 	s.planning.Lock()
 	defer s.planning.Unlock()
-	run, ok, err := s.plan.Planning(ctx)
-	if err != nil || !ok {
-		return false, err
+	var failed error
+	for after := int64(0); ; {
+		run, ok, err := s.plan.Planning(ctx, after)
+		if err != nil || !ok {
+			return false, errors.Join(failed, err)
+		}
+		err = s.planPage(ctx, run)
+		switch {
+		case err == nil:
+			return true, failed
+		case ctx.Err() != nil || rapport.KindOf(err) == rapport.Unavailable:
+			return false, err
+		}
+		failed = errors.Join(failed, err)
+		after = run.ID
 	}
+}
+
+func (s *Service) planPage(ctx context.Context, run Run) error {
 	aim, err := s.aimAt(ctx, run)
 	if err != nil {
 		if k := rapport.KindOf(err); k != rapport.Invalid && k != rapport.NotFound {
-			return false, err
+			return err
 		}
-		return true, s.PauseRun(ctx, run.ID, "it cannot be planned: "+sentence(err))
+		return s.PauseRun(ctx, run.ID, "it cannot be planned: "+sentence(err))
 	}
 	page, err := s.plan.PlanPage(ctx, run.ID, aim)
 	if err != nil {
 		s.aimed = aimed{}
-		return false, fmt.Errorf("plan run %s of %s: %w", run.UID, run.Name, err)
+		return fmt.Errorf("plan run %s of %s: %w", run.UID, run.Name, err)
 	}
 	failpoint.At("after_plan")
 	if page.Planned > 0 {
@@ -197,7 +215,7 @@ func (s *Service) PlanSome(ctx context.Context) (more bool, err error) {
 	if page.Done {
 		s.aimed = aimed{}
 	}
-	return true, nil
+	return nil
 }
 
 // Work is what a pump does for campaigns: it begins what is due and plans one

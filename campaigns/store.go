@@ -56,8 +56,9 @@ type RunStore interface {
 
 // PlanStore finds the people of a run.
 type PlanStore interface {
-	// Planning returns the oldest run that is being planned.
-	Planning(ctx context.Context) (Run, bool, error)
+	// Planning returns the oldest run that is being planned, of those whose
+	// number is above after.
+	Planning(ctx context.Context, after int64) (Run, bool, error)
 	// PlanPage plans the next people of a run in one transaction.
 	PlanPage(ctx context.Context, run int64, aim Aim) (Page, error)
 	// CountAudience counts the people of an aim by what would become of them

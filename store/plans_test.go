@@ -42,7 +42,7 @@ func hot() map[string]struct {
 		"domains_of":   {qDomainsOf, []any{int64(1), ids, "@"}},
 		"skip":         {qSkip, append(judged[:7:7], int64(1))},
 		"skip_counts":  {qCountSkips, []any{int64(1), ids}},
-		"planning":     {qPlanning, nil},
+		"planning":     {qPlanning, []any{int64(0)}},
 		"due_campaign": {qDueCampaigns, []any{int64(2)}},
 		"untold":       {qUntoldRuns, []any{10}},
 		"revise":       {qRevise, []any{int64(1), "failed", int64(0), "", "queued", int64(1), int64(1), 1000}},

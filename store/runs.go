@@ -23,7 +23,7 @@ const qRunByReference query = runColumns + ` WHERE r.reference = $1`
 
 const qRuns query = runColumns + ` WHERE r.campaign_id = $1 AND (CAST($2 AS BIGINT) = 0 OR r.id < $2) ORDER BY r.id DESC LIMIT $3`
 
-const qPlanning query = runColumns + ` WHERE r.state = 'planning' ORDER BY r.id LIMIT 1`
+const qPlanning query = runColumns + ` WHERE r.state = 'planning' AND r.id > $1 ORDER BY r.id LIMIT 1`
 
 const qUntoldRuns query = runColumns + `
 WHERE r.campaign_id IS NOT NULL AND r.finished_at IS NOT NULL AND r.notified_at IS NULL ORDER BY r.id LIMIT $1`
@@ -90,8 +90,8 @@ func (s *Store) Runs(ctx context.Context, campaign, before int64, limit int) ([]
 }
 
 // Planning implements campaigns.PlanStore.
-func (s *Store) Planning(ctx context.Context) (campaigns.Run, bool, error) {
-	r, ok, err := one(ctx, s.reader(), qPlanning, scanCampaignRun)
+func (s *Store) Planning(ctx context.Context, after int64) (campaigns.Run, bool, error) {
+	r, ok, err := one(ctx, s.reader(), qPlanning, scanCampaignRun, after)
 	if err != nil {
 		return r, false, fmt.Errorf("look for a run to plan: %w", s.classify(err))
 	}

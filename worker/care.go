@@ -231,7 +231,8 @@ func (w *Worker) plan(ctx context.Context) {
 			return
 		case err != nil:
 			w.troubled("planning failed and is tried again", err)
-		case more:
+		}
+		if more {
 			w.pump.poke()
 			continue
 		}

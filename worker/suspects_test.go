@@ -21,7 +21,7 @@ func TestSuspectsAreWrittenAlone(t *testing.T) {
 	}
 	m.rows[7].Crashes, m.rows[9].Crashes = mostCrashes, mostCrashes-1
 	var noted, alone int
-	var r *rig //nolint:staticcheck // the letter is written by what is started below
+	var r *rig
 	r = newRig(t, m, birds(l), func(o *Options) {
 		o.Open = func(context.Context, outbox.Run) (Compose, error) {
 			return func(_ context.Context, d outbox.Delivery) (channels.Message, error) {

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -305,9 +304,7 @@ func (w *witness) overwrite(m outbox.Milestone, always bool) error {
 	if was, ok := parseMilestone(string(b[:n])); ok && !always && was.Installation == m.Installation && was.Departed > m.Departed {
 		return nil
 	}
-	text := milestoneText(m)
-	b = append(append(b[:0], text...), strings.Repeat(" ", witnessSize-1-len(text))...)
-	if _, err := f.WriteAt(append(b, '\n'), 0); err != nil {
+	if _, err := f.WriteAt(fmt.Appendf(nil, "%-*s\n", witnessSize-1, milestoneText(m)), 0); err != nil {
 		return fmt.Errorf("write the milestone: %w", err)
 	}
 	return nil
@@ -332,8 +329,7 @@ func milestoneText(m outbox.Milestone) string {
 }
 
 func checksum(text string) string {
-	sum := crc32.Checksum([]byte(text), castagnoli)
-	return hex.EncodeToString([]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)})
+	return fmt.Sprintf("%08x", crc32.Checksum([]byte(text), castagnoli))
 }
 
 func parseMilestone(text string) (m outbox.Milestone, ok bool) {

@@ -255,6 +255,7 @@ func Campaigns(t *testing.T, open func(t *testing.T) *store.Store) {
 		"recipient's zone": examineRecipient,
 		"schedulers race":  examineSchedulers,
 		"planners race":    examinePlanners,
+		"stubborn run":     examineStubborn,
 		"single":           examineSingle,
 		"single refused":   examineSingleRefused,
 		"references race":  examineReferences,

@@ -1,10 +1,14 @@
 package storetest
 
 import (
+	"context"
+	"crypto/rand"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"rapport/campaigns"
 	"rapport/outbox"
 	"rapport/store"
 )
@@ -81,4 +85,47 @@ func Interrupted(t *testing.T, open func() (*store.Store, error)) {
 		}
 		return false
 	})
+}
+
+// stubborn is a store that cannot plan one run.
+type stubborn struct {
+	*store.Store
+	run int64
+}
+
+// PlanPage fails for the run.
+func (s stubborn) PlanPage(ctx context.Context, run int64, aim campaigns.Aim) (campaigns.Page, error) {
+	if run == s.run {
+		return campaigns.Page{}, errors.New("a statement of this run fails")
+	}
+	return s.Store.PlanPage(ctx, run, aim)
+}
+
+// examineStubborn: a run that cannot be planned does not keep the ones behind
+// it.
+func examineStubborn(t *testing.T, d *Desk) {
+	d.People(t, 50)
+	for _, name := range []string{"stuck", "behind"} {
+		d.put(t, name, atOnce)
+		d.start(t, name)
+	}
+	first, ok, err := d.Store.Planning(t.Context(), 0)
+	if err != nil || !ok || first.Name != "stuck" {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	d.Campaigns = campaigns.New(campaigns.Options{
+		Store: stubborn{d.Store, first.ID}, Contacts: d.Contacts, Consent: d.Consent, Templates: d.Templates, Drivers: d.Drivers,
+		Channels: []campaigns.Channel{{Name: "letters", Driver: mailer, Rate: 10}}, PublicURL: "https://news.example.com", Now: d.Now, Random: rand.Reader,
+	})
+	for more := true; more; {
+		if more, err = d.Campaigns.PlanSome(t.Context()); err == nil {
+			t.Fatal("nobody hears of the run that cannot be planned")
+		}
+	}
+	if a := d.account(t, "behind"); a.Planned != 50 || a.State != outbox.Running {
+		t.Errorf("the run behind: %+v", a)
+	}
+	if a := d.account(t, "stuck"); a.State != outbox.Planning {
+		t.Errorf("the run itself: %+v", a)
+	}
 }
