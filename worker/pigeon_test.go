@@ -189,10 +189,10 @@ func (r *rig) start() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.w = w // before anything runs: what runs may look at it
 	if err := w.Start(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
-	r.w = w
 	r.t.Cleanup(func() {
 		if err := w.Stop(context.WithoutCancel(r.t.Context())); err != nil {
 			r.t.Errorf("stop: %v", err)
