@@ -18,7 +18,10 @@ import (
 // another process writes too, are whole or have not been; the counters say
 // what the rows say, and nobody is admitted twice.
 func TestExchangesInHaste(t *testing.T) {
-	const people = 400
+	people := 400
+	if testing.Short() {
+		people = 60
+	}
 	data := t.TempDir()
 	s := opened(t, Options{Data: data})
 	s.people(t, "marketing", people)
