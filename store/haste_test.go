@@ -18,14 +18,14 @@ import (
 // another process writes too, are whole or have not been; the counters say
 // what the rows say, and nobody is admitted twice.
 func TestExchangesInHaste(t *testing.T) {
-	people := 400
+	people := int64(400)
 	if testing.Short() {
 		people = 60
 	}
 	data := t.TempDir()
 	s := opened(t, Options{Data: data})
-	s.people(t, "marketing", people)
-	seat, list := claimAll(t, s, people)
+	s.people(t, "marketing", int(people))
+	seat, list := claimAll(t, s, int(people))
 	other, err := sql.Open("sqlite", "file:"+filepath.Join(data, fileName)+"?_pragma=busy_timeout(10000)&_txlock=immediate")
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ func TestExchangesInHaste(t *testing.T) {
 	stop := make(chan struct{})
 	var outside, inside sync.WaitGroup
 	outside.Go(func() {
-		for n := 0; ; n++ {
+		for n := int64(0); ; n++ {
 			select {
 			case <-stop:
 				return
@@ -55,7 +55,7 @@ func TestExchangesInHaste(t *testing.T) {
 	})
 	var mu sync.Mutex
 	admitted := map[int64]int{}
-	for part := range 4 {
+	for part := range int64(4) {
 		random := rand.New(rand.NewPCG(uint64(part), 3)) // #nosec G404 -- a repeatable test
 		mine := list[part*people/4 : (part+1)*people/4]
 		inside.Go(func() {
