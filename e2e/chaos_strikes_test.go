@@ -166,6 +166,13 @@ func (c *chaos) killSQL(*slot) {
 	c.server.start()
 }
 
+// kill ends the server as a power cut would; start brings it back, with
+// everything that was committed, as its processes died and not the machine.
+func (s *postgresServer) kill() {
+	s.signal(syscall.SIGKILL)
+	s.p.kill()
+}
+
 func (c *chaos) lockSQL(*slot) {
 	c.mend() // a suspended process may hold the lock
 	c.note("sql locks", "")

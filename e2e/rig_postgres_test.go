@@ -108,13 +108,6 @@ func (s *postgresServer) ping() error {
 	return db.PingContext(ctx)
 }
 
-// kill ends the server as a power cut would; start brings it back, with
-// everything that was committed, as its processes died and not the machine.
-func (s *postgresServer) kill() {
-	s.signal(syscall.SIGKILL)
-	s.p.kill()
-}
-
 // freeze stops the server with all its sessions; thaw lets them go on.
 func (s *postgresServer) freeze() { s.signal(syscall.SIGSTOP) }
 func (s *postgresServer) thaw()   { s.signal(syscall.SIGCONT) }
