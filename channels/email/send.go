@@ -40,7 +40,8 @@ const slowAnswer = time.Second
 const bufferKeep = 1 << 20
 
 // again is how often a letter takes another connection because the one it had
-// was dead, or ended with the letter before.
+// was dead. One that ended with the letter before is not counted: that letter
+// is through, so this comes to an end by itself.
 const again = 3
 
 // attempt is one Send under way.
@@ -261,11 +262,11 @@ func (ch *channel) failed(ctx context.Context, a *attempt, end *ended) outcome {
 	verdict := blame(ctx, end, f)
 	var w *waiter
 	dead := a.seat.used && end.at == atMail && (end.reply.code == 0 || end.reply.code == 421)
-	if (dead || end.behind) && a.moves < again && ch.mayGoOn(ctx, a) {
-		a.moves++
+	if (dead && a.moves < again || end.behind) && ch.mayGoOn(ctx, a) {
 		w, out.again, verdict = &a.waiter, true, errNeutral
 		a.seat.conn.doubt.Store(true)
 		if !end.behind {
+			a.moves++
 			ch.pool.forget(a.seat.server)
 		}
 	}
