@@ -91,6 +91,16 @@ func (w *witness) begin(ctx context.Context, lanes []string, found []spooled) er
 	if w == nil {
 		return nil
 	}
+	name, err := w.name(ctx)
+	if err != nil {
+		return err
+	}
+	// The database is asked last, as it is written first: what others count
+	// meanwhile does not make it look old.
+	known, err := w.remembered(ctx, name)
+	if err != nil {
+		return err
+	}
 	here, still, err := w.store.Milestone(ctx, w.random())
 	if err != nil {
 		return err
@@ -99,10 +109,6 @@ func (w *witness) begin(ctx context.Context, lanes []string, found []spooled) er
 	if still.Stands() {
 		w.stop(ctx, still)
 		return nil
-	}
-	known, err := w.remembered(ctx, here.Installation)
-	if err != nil {
-		return err
 	}
 	outcomes := make([]outbox.Settlement, len(found))
 	for i, one := range found {

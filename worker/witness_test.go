@@ -18,7 +18,7 @@ import (
 
 // begun is a worker's witness over a store, as a process of that folder and
 // Redis would have it.
-func begun(t *testing.T, s *store.Store, data string, found ...spooled) (*witness, error) {
+func begun(t *testing.T, s outbox.Milestones, data string, found ...spooled) (*witness, error) {
 	t.Helper()
 	w := newWitness(Options{
 		Milestones: s, Space: "witness", Data: data, Now: time.Now, Log: slog.New(slog.DiscardHandler),
@@ -82,6 +82,40 @@ func TestOlderDatabaseIsKnown(t *testing.T) {
 		}
 		if holds, err := s.Holds(t.Context(), time.Now()); err != nil || len(holds) != 0 {
 			t.Errorf("holds %+v, %v", holds, err)
+		}
+	})
+}
+
+// neighbours are others who send and remember right after each look into the
+// database.
+type neighbours struct {
+	*store.Store
+
+	data string
+}
+
+func (n neighbours) Milestone(ctx context.Context, name string) (outbox.Milestone, outbox.Standstill, error) {
+	here, still, err := n.Store.Milestone(ctx, name)
+	if err == nil {
+		var later outbox.Milestone
+		if later, _, err = n.Pass(ctx, 5, time.Now()); err == nil {
+			err = Remember(n.data, later)
+		}
+	}
+	return here, still, err
+}
+
+// TestBusyDatabaseIsNotOld: a process that starts while others send does not
+// take the database for an older copy.
+func TestBusyDatabaseIsNotOld(t *testing.T) {
+	t.Parallel()
+	testkit.EachStore(t, func(t *testing.T, s *store.Store) {
+		data := t.TempDir()
+		for range 3 {
+			w, err := begun(t, neighbours{s, data}, data)
+			if err != nil || w.stands() != nil {
+				t.Fatalf("%+v, %v", w.stands(), err)
+			}
 		}
 	})
 }
