@@ -13,6 +13,7 @@ func TestFatalMessage(t *testing.T) {
 	t.Parallel()
 	for name, s := range engines() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s.people, s.tag = 200, "failpoints"
 			r := newRig(t, s)
 			r.stock("fatal-offers")

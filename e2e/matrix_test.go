@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"os"
-	"sync"
 	"testing"
 )
 
@@ -25,28 +24,21 @@ func matrix() [][]fault {
 	return [][]fault{crashFaults(), queueFaults(), sqlFaults(), clockFaults(), campaignFaults()}
 }
 
-// matrixWide is how many cases run at once: they wait more than they work.
-const matrixWide = 6
-
 // TestMatrix is the fault matrix of processes, queue, database, clock and
 // campaigns, in its short form; make chaos is the long one. Each case has an
 // installation of its own. One is chosen by -run 'TestMatrix/T9_/postgres'.
 func TestMatrix(t *testing.T) {
 	t.Parallel()
-	var all sync.WaitGroup
-	slots := make(chan struct{}, matrixWide)
 	for _, list := range matrix() {
 		for _, f := range list {
 			for _, engine := range f.engines {
-				all.Go(func() {
-					slots <- struct{}{}
-					defer func() { <-slots }()
-					t.Run(f.name+"/"+engine, func(t *testing.T) { f.try(t, setup{postgres: engine == "postgres"}) })
+				t.Run(f.name+"/"+engine, func(t *testing.T) {
+					t.Parallel()
+					f.try(t, setup{postgres: engine == "postgres"})
 				})
 			}
 		}
 	}
-	all.Wait()
 }
 
 // copyFolder copies the regular files of a folder.

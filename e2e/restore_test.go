@@ -23,6 +23,7 @@ func TestRestoredBackup(t *testing.T) {
 	t.Parallel()
 	for name, s := range engines() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s.people, s.mail = 150, slow(20*time.Millisecond)
 			r := newRig(t, s)
 			r.stock("old-offers", "old-service", "between-offers")

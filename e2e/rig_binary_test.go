@@ -1,10 +1,12 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 )
@@ -19,8 +21,21 @@ type workshop struct {
 
 var shop workshop
 
+// wide is how many tests run at once unless -parallel says otherwise, whatever
+// the number of processors: they wait more than they work.
+const wide = 8
+
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
+		flag.Parse()
+		said := false
+		flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+		if !said {
+			if err := flag.Set("test.parallel", strconv.Itoa(wide)); err != nil {
+				_, _ = fmt.Fprintln(os.Stderr, err)
+				return 1
+			}
+		}
 		dir, err := os.MkdirTemp("", "rapport-e2e-")
 		if err != nil {
 			_, _ = fmt.Fprintln(os.Stderr, err)

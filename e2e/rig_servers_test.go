@@ -10,7 +10,9 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,19 +21,33 @@ import (
 	"rapport/internal/testkit"
 )
 
-// freePort is a port of the loopback that nobody listens at now.
+// ports are those that systems do not give to outgoing connections, so that
+// nobody takes one while its server is not there yet, or not just now.
+var ports = struct {
+	sync.Mutex
+	next int
+}{next: 12000 + os.Getpid()%18000}
+
+// freePort is a port of the loopback that nobody listens at now; no other test
+// of this run gets it.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	ports.Lock()
+	defer ports.Unlock()
+	for range 1000 {
+		ports.next++
+		if ports.next >= 32000 {
+			ports.next = 12000
+		}
+		port := strconv.Itoa(ports.next)
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer func() { _ = l.Close() }()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	t.Fatal("no port is free")
+	return ""
 }
 
 // eventually asks again until done says yes. It is for things outside our

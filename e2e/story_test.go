@@ -19,7 +19,10 @@ func engines() map[string]setup {
 func TestStory(t *testing.T) {
 	t.Parallel()
 	for name, s := range engines() {
-		t.Run(name, func(t *testing.T) { story(t, s) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			story(t, s)
+		})
 	}
 }
 
