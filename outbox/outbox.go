@@ -97,6 +97,7 @@ type Admission struct {
 // is still the row's turn.
 type Settlement struct {
 	Delivery, Turn int64
+	Batch          int64 // the delivery's, if it is known; 0: the row says it
 	State          State
 	Reason         Reason
 	Charge         bool      // the attempt counts

@@ -49,19 +49,21 @@ type facts struct {
 	state                          outbox.State
 }
 
-func scanStands(scan func(...any) error) (f facts, err error) {
-	err = scan(&f.id, &f.turn, &f.state, &f.batch)
-	return f, err
+// A scan reads into what the row before it left: the words that rows have in
+// common are not copied again.
+type scanFacts func(f *facts, scan func(...any) error) error
+
+func scanStands(f *facts, scan func(...any) error) error {
+	return scan(&f.id, &f.turn, &f.state, &f.batch)
 }
 
-func scanFacts(scan func(...any) error) (f facts, err error) {
+func scanAll(f *facts, scan func(...any) error) error {
 	var expires, until int64
-	run, held := "", false
-	err = scan(&f.id, &f.turn, &f.state, &f.batch, &f.worker, &expires, &f.Address,
-		&run, &f.HasContact, &f.HasAddress,
-		&f.Consent, &f.ConsentAddress, &f.entry, &f.Suppression, &held, &until)
-	f.Run, f.ExpiresAt, f.Held, f.HeldUntil = outbox.RunState(run), when(expires), held, when(until)
-	return f, err
+	err := scan(&f.id, &f.turn, &f.state, &f.batch, &f.worker, &expires, &f.Address,
+		&f.Run, &f.HasContact, &f.HasAddress,
+		&f.Consent, &f.ConsentAddress, &f.entry, &f.Suppression, &f.Held, &until)
+	f.ExpiresAt, f.HeldUntil = when(expires), when(until)
+	return err
 }
 
 // move is a row's next state, as the one UPDATE of an exchange takes it. It
@@ -131,12 +133,16 @@ WHERE id = $1 AND turn = $2`
 func (s *Store) Exchange(ctx context.Context, worker int64, settled []outbox.Settlement, wanted []outbox.Ticket, now time.Time) ([]outbox.Admission, error) {
 	var out []outbox.Admission
 	err := s.update(ctx, durable, func(t tx) error {
-		found, err := t.facts(ctx, settled, wanted)
+		var e exchange
+		rest, err := t.settleKnown(ctx, &e.counts, settled)
 		if err != nil {
 			return err
 		}
-		var e exchange
-		for _, m := range settled {
+		found, err := t.facts(ctx, rest, wanted)
+		if err != nil {
+			return err
+		}
+		for _, m := range rest {
 			e.settle(found, m)
 		}
 		out = make([]outbox.Admission, len(wanted))
@@ -171,18 +177,19 @@ func (t tx) facts(ctx context.Context, settled []outbox.Settlement, wanted []out
 		if t.s.d == &postgresDialect {
 			steps = append(steps, step{qLockConsents, []any{idsJSON(ids)}, nil})
 		}
-		steps = append(steps, reading(found, qFacts, scanFacts, unique(ids)))
+		steps = append(steps, reading(found, qFacts, scanAll, unique(ids)))
 	}
 	return found, t.together(ctx, steps...)
 }
 
 // reading is the step that reads rows of deliveries.
-func reading(into map[int64]*facts, q query, scan func(func(...any) error) (facts, error), ids []int64) step {
+func reading(into map[int64]*facts, q query, read scanFacts, ids []int64) step {
 	list := make([]facts, 0, len(ids))
+	last := new(facts)
 	return step{q, []any{idsJSON(ids)}, func(row func(...any) error) error {
-		f, err := scan(row)
-		list = append(list, f)
-		into[f.id] = &list[len(list)-1]
+		err := read(last, row)
+		list = append(list, *last)
+		into[last.id] = &list[len(list)-1]
 		return err
 	}}
 }

@@ -111,7 +111,7 @@ func (s *Store) sendAll(b *testing.B, seat int64, group int) {
 			settled = settled[:0]
 			for _, a := range got {
 				if a.Go {
-					settled = append(settled, outbox.Settlement{Delivery: a.Delivery, Turn: a.Turn, State: outbox.Sent, Charge: true, At: start})
+					settled = append(settled, outbox.Settlement{Delivery: a.Delivery, Turn: a.Turn, Batch: 1, State: outbox.Sent, Charge: true, At: start})
 				}
 			}
 		}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -35,19 +34,15 @@ var sqliteDialect = dialect{
 		"number $": "(SELECT MAX(COALESCE((SELECT MAX(id) FROM $), 0), COALESCE((SELECT run_floor FROM installation), 0)) + 1)",
 	},
 	unique: func(err error) bool {
-		e, ok := errors.AsType[*sqlite.Error](err)
-		return ok && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+		c := sqliteCode(err)
+		return c == sqlite3.SQLITE_CONSTRAINT_UNIQUE || c == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY
 	},
 	busy: func(err error) bool {
-		e, ok := errors.AsType[*sqlite.Error](err)
-		return ok && (e.Code()&0xff == sqlite3.SQLITE_BUSY || e.Code()&0xff == sqlite3.SQLITE_LOCKED)
+		c := sqliteCode(err) & 0xff
+		return c == sqlite3.SQLITE_BUSY || c == sqlite3.SQLITE_LOCKED
 	},
 	away: func(err error) bool {
-		e, ok := errors.AsType[*sqlite.Error](err)
-		if !ok {
-			return false
-		}
-		switch e.Code() & 0xff {
+		switch sqliteCode(err) & 0xff {
 		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
 			return true
 		}
@@ -96,7 +91,7 @@ func openSQLite(ctx context.Context, data string) (*pools, error) {
 	errs = append(errs, err)
 	p.quick = p.durable
 	if err == nil {
-		p.writer = openWriter(p.durable, address)
+		p.writer = openWriter(address)
 	}
 	p.read, err = open("NORMAL", readers, url.Values{"_pragma": {"query_only(1)"}})
 	errs = append(errs, err)

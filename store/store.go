@@ -247,7 +247,7 @@ func (t tx) exec(ctx context.Context, q query, args ...any) (int64, error) {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		return t.w.exec(context.WithoutCancel(ctx), t.s, q, args...)
+		return t.w.exec(t.s, q, args...)
 	}
 	st, err := t.s.prepared(ctx, t.db, q)
 	if err != nil {
@@ -264,7 +264,7 @@ func (t tx) rows(ctx context.Context, q query, args ...any) (cursor, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		return t.w.rows(context.WithoutCancel(ctx), t.s, q, args...)
+		return t.w.rows(t.s, q, args...)
 	}
 	st, err := t.s.prepared(ctx, t.db, q)
 	if err != nil {

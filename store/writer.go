@@ -6,25 +6,20 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"strconv"
 	"sync"
-
-	"modernc.org/sqlite"
+	"time"
 )
 
-// sqliteWriter is SQLite's one writing connection, used beneath database/sql: with
-// its own prepared statements, so that a statement costs what SQLite does and
-// little more, and with one page cache for all lanes, which two connections
+// sqliteWriter is SQLite's one writing connection, used beneath database/sql and
+// the driver, so that a statement costs what SQLite does and little more, and with one page cache for all lanes, which two connections
 // would empty for each other at every commit. One transaction at a time.
 type sqliteWriter struct {
 	mu     sync.Mutex
-	open   func() (driver.Conn, error)
-	conn   driver.Conn // nil until it is used, and after a transaction that could not be ended
-	stmts  map[query]driver.Stmt
-	sync   string // how commits wait for the disk, as it is set
-	args   []driver.NamedValue
+	open   func() (*handle, error)
+	conn   *handle // nil until it is used, and after a transaction that could not be ended
+	sync   string  // how commits wait for the disk, as it is set
 	closed bool
 }
 
@@ -50,27 +45,53 @@ func (w *sqliteWriter) begin(ctx context.Context, s *Store, l lane) (err error) 
 	if w.closed {
 		return errClosed
 	}
+	if err = ctx.Err(); err != nil {
+		return err
+	}
 	if w.conn == nil {
 		if w.conn, err = w.open(); err != nil {
 			return fmt.Errorf("open the database: %w", err)
 		}
-		w.stmts, w.sync = map[query]driver.Stmt{}, ""
+		w.sync = ""
 	}
 	mode := "NORMAL"
 	if l == durable {
 		mode = "FULL"
 	}
 	if mode != w.sync {
-		if _, err = w.script(ctx, "PRAGMA synchronous = "+mode); err != nil {
+		if _, err = w.conn.script("PRAGMA synchronous = "+mode, nil); err != nil {
 			w.drop() // it may be set all the same
 			return err
 		}
 		w.sync = mode
 	}
-	if _, err = w.exec(ctx, s, qBegin); err != nil && !s.d.busy(err) {
+	if err = w.claim(ctx, s); err != nil && !s.d.busy(err) && ctx.Err() == nil {
 		w.drop()
 	}
 	return err
+}
+
+// patience is how long a transaction waits for a file that others write to.
+const patience = 10 * time.Second
+
+// claim runs BEGIN until nobody else is writing.
+func (w *sqliteWriter) claim(ctx context.Context, s *Store) error {
+	pause, waited := time.Millisecond, time.Duration(0)
+	for {
+		_, err := w.exec(s, qBegin)
+		if err == nil || !s.d.busy(err) || waited >= patience {
+			return err
+		}
+		again := time.NewTimer(pause)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			return ctx.Err()
+		}
+		waited += pause
+		pause = min(2*pause, 25*time.Millisecond)
+	}
 }
 
 // end commits, or takes everything back if it is told an error or the commit
@@ -79,14 +100,14 @@ func (w *sqliteWriter) end(s *Store, failure error) error {
 	defer w.mu.Unlock()
 	err := failure
 	if err == nil {
-		if _, err = w.exec(context.Background(), s, qCommit); err == nil {
+		if _, err = w.exec(s, qCommit); err == nil {
 			return nil
 		}
 		err = fmt.Errorf("commit: %w", err)
 	}
 	// SQLite has rolled back by itself after some errors; then this one fails,
 	// and a fresh connection is the certain way to a clean state.
-	if _, again := w.exec(context.Background(), s, qRollback); again != nil {
+	if _, again := w.exec(s, qRollback); again != nil {
 		w.drop()
 	}
 	return err
@@ -96,11 +117,8 @@ func (w *sqliteWriter) drop() {
 	if w.conn == nil {
 		return
 	}
-	for _, st := range w.stmts {
-		_ = st.Close() // with its connection in any case
-	}
-	_ = w.conn.Close() // what it held is rolled back
-	w.conn, w.stmts = nil, nil
+	w.conn.close() // what it held is rolled back
+	w.conn = nil
 }
 
 func (w *sqliteWriter) close() error {
@@ -114,120 +132,34 @@ func (w *sqliteWriter) close() error {
 	return nil
 }
 
-func (w *sqliteWriter) prepare(ctx context.Context, s *Store, q query) (driver.Stmt, error) {
-	if st, ok := w.stmts[q]; ok {
-		return st, nil
-	}
-	st, err := w.conn.(driver.ConnPrepareContext).PrepareContext(ctx, s.spelt(q))
+func (w *sqliteWriter) exec(s *Store, q query, args ...any) (int64, error) {
+	st, err := w.conn.prepared(q, s.spelt)
 	if err != nil {
-		return nil, fmt.Errorf("prepare %q: %w", firstWords(string(q)), err)
+		return 0, err
 	}
-	w.stmts[q] = st
+	return st.exec(args)
+}
+
+// rows starts a query; its rows are read one statement at a time.
+func (w *sqliteWriter) rows(s *Store, q query, args ...any) (cursor, error) {
+	st, err := w.conn.prepared(q, s.spelt)
+	if err != nil {
+		return nil, err
+	}
+	if err := st.bind(args); err != nil {
+		return nil, err
+	}
 	return st, nil
 }
 
-func (w *sqliteWriter) exec(ctx context.Context, s *Store, q query, args ...any) (int64, error) {
-	st, err := w.prepare(ctx, s, q)
-	if err != nil {
-		return 0, err
-	}
-	if w.args, err = named(w.args[:0], args); err != nil {
-		return 0, err
-	}
-	res, err := st.(driver.StmtExecContext).ExecContext(ctx, w.args)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
-}
-
-func (w *sqliteWriter) rows(ctx context.Context, s *Store, q query, args ...any) (cursor, error) {
-	st, err := w.prepare(ctx, s, q)
-	if err != nil {
-		return nil, err
-	}
-	if w.args, err = named(w.args[:0], args); err != nil {
-		return nil, err
-	}
-	r, err := st.(driver.StmtQueryContext).QueryContext(ctx, w.args)
-	if err != nil {
-		return nil, err
-	}
-	return &plainRows{rows: r, values: make([]driver.Value, len(r.Columns()))}, nil
-}
-
-// script runs text that is not kept prepared; it may be several statements.
-func (w *sqliteWriter) script(ctx context.Context, text string, args ...any) (sql.Result, error) {
-	list, err := named(nil, args)
-	if err != nil {
-		return nil, err
-	}
-	return w.conn.(driver.ExecerContext).ExecContext(ctx, text, list)
-}
-
-// ExecContext is script in the shape that database/sql has.
+// ExecContext runs text that is not kept prepared; it may be several
+// statements.
 func (w *sqliteWriter) ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error) {
-	return w.script(context.WithoutCancel(ctx), text, args...)
-}
-
-// named puts arguments into the shape a driver takes.
-func named(into []driver.NamedValue, args []any) ([]driver.NamedValue, error) {
-	for i, a := range args {
-		var v driver.Value
-		switch a := a.(type) {
-		case int64, string, nil:
-			v = a
-		case int:
-			v = int64(a)
-		default:
-			var err error
-			if v, err = driver.DefaultParameterConverter.ConvertValue(a); err != nil {
-				return into, fmt.Errorf("parameter %d: %w", i+1, err)
-			}
-		}
-		into = append(into, driver.NamedValue{Ordinal: i + 1, Value: v})
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
-	return into, nil
-}
-
-// plainRows is what a driver answers, with the few conversions this store
-// asks for.
-type plainRows struct {
-	rows   driver.Rows
-	values []driver.Value
-	err    error
-}
-
-// Next reads the next row; false at the end and after an error.
-func (r *plainRows) Next() bool {
-	if r.err == nil {
-		r.err = r.rows.Next(r.values)
-	}
-	return r.err == nil
-}
-
-// Err is what ended the rows early.
-func (r *plainRows) Err() error {
-	if errors.Is(r.err, io.EOF) {
-		return nil
-	}
-	return r.err
-}
-
-// Close lets the statement be used again.
-func (r *plainRows) Close() error { return r.rows.Close() }
-
-// Scan copies a row's columns.
-func (r *plainRows) Scan(into ...any) error {
-	if len(into) != len(r.values) {
-		return fmt.Errorf("%d columns for %d places", len(r.values), len(into))
-	}
-	for i, v := range r.values {
-		if err := assign(into[i], v); err != nil {
-			return fmt.Errorf("column %d: %w", i+1, err)
-		}
-	}
-	return nil
+	n, err := w.conn.script(text, args)
+	return driver.RowsAffected(n), err
 }
 
 // assign converts as database/sql does where the store has use of it.
@@ -286,8 +218,7 @@ func assign(into any, v driver.Value) error {
 	return fmt.Errorf("a value of type %T does not go into %T", v, into)
 }
 
-// openWriter opens connections of the registered driver as the address says.
-func openWriter(db *sql.DB, address string) *sqliteWriter {
-	d := db.Driver().(*sqlite.Driver)
-	return &sqliteWriter{open: func() (driver.Conn, error) { return d.Open(address) }}
+// openWriter opens its connection as the address says, when it is needed.
+func openWriter(address string) *sqliteWriter {
+	return &sqliteWriter{open: func() (*handle, error) { return openHandle(address) }}
 }

@@ -236,6 +236,7 @@ func (a *attempt) settled(receipt channels.Receipt, err error) {
 		}
 	}
 	s := a.info.policy.Next(outbox.Attempt{Delivery: a.d, Channel: a.lane.name, At: now, Receipt: receipt, Err: a.doubt(err)})
+	s.Batch = a.d.Batch
 	a.learn(&s, err)
 	var spooled func()
 	if a.reserved {

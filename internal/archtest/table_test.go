@@ -83,6 +83,7 @@ var keepers = map[string][]string{
 	"github.com/alicebob/miniredis":       {"worker"},
 	"github.com/jackc/pgx":                {"store"},
 	"modernc.org/sqlite":                  {"store"},
+	"modernc.org/libc":                    {"store"},
 	"github.com/pressly/goose":            {"store"},
 	"github.com/wneessen/go-mail":         {"channels/email"},
 	"github.com/sony/gobreaker":           {"channels/email"},
