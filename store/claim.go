@@ -61,31 +61,42 @@ RETURNING deliveries.id, run_id, batch_id, contact_id, COALESCE(address, ''), tu
 const qCountClaim query = `UPDATE batches SET queued = queued - $2, claimed = claimed + $2 WHERE id = $1`
 
 const qPersons query = `
-SELECT c.id, c.uid, COALESCE(c.external_id, ''), c.locale, c.zone, {{text c.attributes}}
-FROM {{each $1}} CROSS JOIN contacts c WHERE c.id = CAST(e.value AS BIGINT)`
-
-const qPrimaries query = `
-SELECT a.contact_id, a.kind, a.display
-FROM {{each $1}} CROSS JOIN addresses a WHERE a.contact_id = CAST(e.value AS BIGINT) AND a.position = 0`
+SELECT c.id, c.uid, COALESCE(c.external_id, ''), c.locale, c.zone, {{text c.attributes}}, COALESCE(a.kind, ''), COALESCE(a.display, '')
+FROM {{each $1}} CROSS JOIN contacts c LEFT JOIN addresses a ON a.contact_id = c.id AND a.position = 0
+WHERE c.id = CAST(e.value AS BIGINT)`
 
 // Claim reserves up to n due deliveries of a batch for a worker and returns
-// them with their persons, in the order of their numbers.
+// them with their persons, in the order of their numbers. After an error rows
+// may stand as claimed.
+//
+// The one writer of SQLite is not kept for reading persons: they are read after
+// the commit. Whoever is erased or changed meanwhile meets the gate, which
+// reads everything again.
 func (s *Store) Claim(ctx context.Context, batch, worker int64, n int, now time.Time) ([]outbox.Delivery, error) {
 	var out []outbox.Delivery
+	var found people
 	err := s.update(ctx, quick, func(t tx) (err error) {
 		out, err = collectInto(ctx, t, make([]outbox.Delivery, 0, n), qClaim, scanClaimed, batch, micros(now), n, worker)
 		if err != nil || len(out) == 0 {
 			return err
 		}
-		people, steps := persons(out)
-		if err = t.together(ctx, append(steps, step{qCountClaim, []any{batch, len(out)}, nil})...); err == nil {
-			people.join(out)
+		steps := []step{{qCountClaim, []any{batch, len(out)}, nil}}
+		if t.w == nil { // a journey costs more than a read
+			var read step
+			found, read = persons(out)
+			steps = append(steps, read)
 		}
-		return err
+		return t.together(ctx, steps...)
 	})
+	if err == nil && found == nil && len(out) > 0 {
+		var read step
+		found, read = persons(out)
+		err = s.classify(read.run(ctx, s.reader()))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("claim from batch %d: %w", batch, err)
 	}
+	found.join(out)
 	sort.Slice(out, func(i, j int) bool { return out[i].ID < out[j].ID })
 	return out, nil
 }
@@ -104,34 +115,34 @@ func scanClaimed(scan func(...any) error) (d outbox.Delivery, err error) {
 // people are whom deliveries are for, by number.
 type people map[int64]*outbox.Person
 
-// persons returns the statements that read whom deliveries are for.
-func persons(list []outbox.Delivery) (people, []step) {
+// persons returns the statement that reads whom deliveries are for.
+func persons(list []outbox.Delivery) (people, step) {
 	ids := make([]int64, len(list))
 	for i, d := range list {
 		ids[i] = d.Contact
 	}
-	found, key := make(people, len(list)), []any{idsJSON(ids)}
-	return found, []step{{qPersons, key, found.person}, {qPrimaries, key, found.address}}
+	found := make(people, len(list))
+	return found, step{qPersons, []any{idsJSON(ids)}, found.take}
 }
 
-func (p people) person(scan func(...any) error) error {
+// take takes in a person with one of their addresses: a row for each kind.
+func (p people) take(scan func(...any) error) error {
 	var id int64
-	var attributes string
-	one := &outbox.Person{Addresses: make(map[string]string, 1)}
-	err := scan(&id, &one.UID, &one.ExternalID, &one.Locale, &one.Zone, &attributes)
-	one.Attributes = json.RawMessage(attributes)
-	p[id] = one
-	return err
-}
-
-func (p people) address(scan func(...any) error) error {
-	var id int64
-	var kind, shown string
-	err := scan(&id, &kind, &shown)
-	if one := p[id]; one != nil {
+	var attributes, kind, shown string
+	row := outbox.Person{}
+	if err := scan(&id, &row.UID, &row.ExternalID, &row.Locale, &row.Zone, &attributes, &kind, &shown); err != nil {
+		return err
+	}
+	one := p[id]
+	if one == nil {
+		one = &row
+		one.Attributes, one.Addresses = json.RawMessage(attributes), make(map[string]string, 1)
+		p[id] = one
+	}
+	if kind != "" {
 		one.Addresses[kind] = shown
 	}
-	return err
+	return nil
 }
 
 // join gives each delivery its person. Whoever was erased meanwhile has none;
@@ -183,11 +194,9 @@ func (s *Store) Delivered(ctx context.Context, run, contact int64) (outbox.Deliv
 	}
 	list := []outbox.Delivery{d}
 	if ok {
-		people, steps := persons(list)
-		for _, st := range steps {
-			if err := st.run(ctx, s.reader()); err != nil {
-				return d, fmt.Errorf("read the person of delivery %s: %w", rapport.DeliveryID(run, contact), s.classify(err))
-			}
+		people, read := persons(list)
+		if err := read.run(ctx, s.reader()); err != nil {
+			return d, fmt.Errorf("read the person of delivery %s: %w", rapport.DeliveryID(run, contact), s.classify(err))
 		}
 		people.join(list)
 	}

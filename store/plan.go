@@ -104,7 +104,7 @@ const qPlanned query = `UPDATE runs SET state = 'running', planned_at = $2 WHERE
 // nothing else is going on, a few milliseconds' worth beside something hot.
 const (
 	planAlone  = batchSize
-	planBeside = 200
+	planBeside = 500
 )
 
 func (s *Store) planPage() int {

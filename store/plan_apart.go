@@ -16,7 +16,15 @@ const (
 
 // qPlanApart is qPlan for a run with large receiving domains: $13 is an object
 // of their batches.
-const qPlanApart query = planInto + `COALESCE(CAST({{json $13}} ->> ` + domainOf + ` AS BIGINT), CAST($9 AS BIGINT))` + planRest + ` RETURNING batch_id`
+const qPlanApart query = planInto + `COALESCE(CAST({{json $13}} ->> ` + domainOf + ` AS BIGINT), CAST($9 AS BIGINT))` + planRest
+
+// Into which batches a page went is counted over the rows behind the last one
+// there was: only who holds the run adds deliveries to it, and numbers only
+// grow. RETURNING would keep every row a second time.
+const (
+	qLastDelivery query = `SELECT COALESCE(MAX(id), 0) FROM deliveries`
+	qIntoBatches  query = `SELECT batch_id, COUNT(*) FROM deliveries WHERE id > $1 AND +run_id = $2 GROUP BY batch_id`
+)
 
 // qDomainsOf counts the deliveries of some people by receiving domain.
 const qDomainsOf query = `
@@ -42,13 +50,22 @@ func (t tx) planApart(ctx context.Context, p planning, apart *campaigns.Apart, d
 		}
 		hand[d], ids[d] = b, b.ID
 	}
-	planned := map[int64]int64{}
-	list, err := collect(ctx, t, qPlanApart, scalar[int64], append(args[:12:12], asJSON(ids), apart.Separator)...)
+	last, _, err := one(ctx, t, qLastDelivery, scalar[int64])
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range list {
-		planned[id]++
+	if _, err := t.exec(ctx, qPlanApart, append(args[:12:12], asJSON(ids), apart.Separator)...); err != nil {
+		return nil, err
+	}
+	planned := map[int64]int64{}
+	_, err = collect(ctx, t, qIntoBatches, func(scan func(...any) error) (struct{}, error) {
+		var id, n int64
+		err := scan(&id, &n)
+		planned[id] = n
+		return struct{}{}, err
+	}, last, p.ID)
+	if err != nil {
+		return nil, err
 	}
 	for d, b := range hand {
 		b.Planned += planned[b.ID]

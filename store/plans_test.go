@@ -33,12 +33,12 @@ func hot() map[string]struct {
 	return map[string]statement{
 		"claim":        {qClaim, []any{int64(1), int64(2), 100, int64(1)}},
 		"persons":      {qPersons, []any{ids}},
-		"primaries":    {qPrimaries, []any{ids}},
 		"facts":        {qFacts, []any{ids}},
 		"due":          {qDue, []any{"bulk", int64(2), 10}},
 		"rest":         {qRest, []any{int64(1)}},
 		"plan":         {qPlan, append(judged[:7:7], int64(1), int64(1), int64(1), nil, int64(1))},
 		"plan_apart":   {qPlanApart, append(judged[:7:7], int64(1), int64(1), int64(1), nil, int64(1), `{"large.example":2}`, "@")},
+		"into_batches": {qIntoBatches, []any{int64(1), int64(1)}},
 		"domains_of":   {qDomainsOf, []any{int64(1), ids, "@"}},
 		"skip":         {qSkip, append(judged[:7:7], int64(1))},
 		"skip_counts":  {qCountSkips, []any{int64(1), ids}},
