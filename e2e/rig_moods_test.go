@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -73,24 +74,28 @@ func (gs groups) script() smtpd.Script {
 	return smtpd.ByRecipient(moods)
 }
 
-// rows are the lines of the file, one of each group in turn, so that nobody
-// has a batch or a connection of their own.
+// rows are the lines of the file, each group spread over the whole of it, so
+// that nobody has a batch or a connection of their own, and those who break
+// their connections do not all come at once.
 func (gs groups) rows(c crowd) [][]string {
-	var out [][]string
-	for i := 0; ; i++ {
-		more := false
-		for _, g := range gs {
-			if i >= g.people {
-				continue
-			}
-			more = true
+	type line struct {
+		place float64 // in the file, from 0 to 1
+		cells []string
+	}
+	var lines []line
+	for n, g := range gs {
+		shift := (float64(n) + 0.5) / float64(len(gs)) // or groups of one size would stand together
+		for i := range g.people {
 			p := person{ID: g.id(i), Email: g.address(i), Locale: "en", Consent: granted, Attributes: c.at(i).Attributes}
-			out = append(out, c.row(p))
-		}
-		if !more {
-			return out
+			lines = append(lines, line{(float64(i) + shift) / float64(g.people), c.row(p)})
 		}
 	}
+	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(a.place, b.place) })
+	out := make([][]string, len(lines))
+	for i, l := range lines {
+		out[i] = l.cells
+	}
+	return out
 }
 
 // bring imports the groups and the letter.
