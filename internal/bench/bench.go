@@ -2,6 +2,8 @@ package bench
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -171,9 +173,15 @@ func (b *Bench) open(ctx context.Context) error {
 
 // configure writes the configuration and reads it back as serve would.
 func (b *Bench) configure() error {
-	key := filepath.Join(b.dir, "secret.key")
 	text := fmt.Sprintf("listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\npublic_url: https://mail.shop.example\ndata: %q\nlog: {level: error}\nstop: 2s\n", b.dir)
 	if b.o.Database != "" {
+		// Processes with a folder each share one key.
+		key := filepath.Join(b.dir, "shared.key")
+		random := make([]byte, 32)
+		_, _ = rand.Read(random) // it does not fail
+		if err := os.WriteFile(key, []byte(hex.EncodeToString(random)+"\n"), 0o600); err != nil {
+			return rapport.Unavailablef(err, "the key cannot be written: %v", err)
+		}
 		text += fmt.Sprintf("database: %q\nredis: %q\nsecret_key_file: %q\n", b.o.Database, b.o.Redis, key)
 	}
 	text += fmt.Sprintf("topics:\n  - {name: %s, kind: marketing}\n  - {name: %s, kind: transactional}\n", topic, service)
