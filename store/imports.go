@@ -85,10 +85,13 @@ func (s *Store) FinishImport(ctx context.Context, c contacts.Checkpoint) error {
 	return s.learnSizes(ctx)
 }
 
-// learnSizes lets SQLite's planner count what an import has brought;
-// PostgreSQL does so by itself.
+// learnSizes lets the planner count what an import has brought. PostgreSQL
+// would do so by itself, but a minute later: by then the campaign is out.
 func (s *Store) learnSizes(ctx context.Context) error {
 	if s.d != &sqliteDialect {
+		if _, err := s.pools.read.ExecContext(ctx, "ANALYZE contacts, addresses, consents"); err != nil {
+			return fmt.Errorf("count what the import brought: %w", err)
+		}
 		return nil
 	}
 	leave, err := s.lanes.enter(ctx, bulk)
