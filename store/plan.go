@@ -74,10 +74,12 @@ FROM (` + judgedPage + `
 ) q WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.run_id = $8 AND d.contact_id = q.id)
 ON CONFLICT DO NOTHING`
 
+// The people come first, as in qDomainsOf.
 const qCountSkips query = `
 INSERT INTO not_planned_counts (run_id, reason, n)
-SELECT n.run_id, n.reason, COUNT(*) FROM {{each $2}} CROSS JOIN not_planned n
-WHERE n.run_id = $1 AND n.contact_id = CAST(e.value AS BIGINT) GROUP BY n.run_id, n.reason
+SELECT n.run_id, n.reason, COUNT(n.run_id) FROM {{each $2}}
+LEFT JOIN not_planned n ON n.run_id = $1 AND n.contact_id = CAST(e.value AS BIGINT)
+GROUP BY n.run_id, n.reason HAVING COUNT(n.run_id) > 0
 ON CONFLICT (run_id, reason) DO UPDATE SET n = not_planned_counts.n + excluded.n`
 
 const qPlanOf query = `

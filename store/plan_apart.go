@@ -26,12 +26,14 @@ const (
 	qIntoBatches  query = `SELECT batch_id, COUNT(*) FROM deliveries WHERE id > $1 AND +run_id = $2 GROUP BY batch_id`
 )
 
-// qDomainsOf counts the deliveries of some people by receiving domain.
+// qDomainsOf counts the deliveries of some people by receiving domain. The
+// left join makes the people come first on every engine: of a run that has
+// just begun PostgreSQL knows no size, and would go through all of it.
 const qDomainsOf query = `
-SELECT q.domain, COUNT(*) FROM (
-  SELECT ` + countedOf + ` AS domain FROM {{each $2}} CROSS JOIN deliveries d
-  WHERE d.run_id = $1 AND d.contact_id = CAST(e.value AS BIGINT) AND d.address IS NOT NULL
-) q GROUP BY q.domain`
+SELECT q.domain, COUNT(q.domain) FROM (
+  SELECT ` + countedOf + ` AS domain FROM {{each $2}}
+  LEFT JOIN deliveries d ON d.run_id = $1 AND d.contact_id = CAST(e.value AS BIGINT)
+) q GROUP BY q.domain HAVING COUNT(q.domain) > 0`
 
 // planApart plans with batches of their own for some receiving domains, and
 // says how many deliveries went into which batch. A domain's batch that turned
