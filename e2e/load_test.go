@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"rapport/internal/bench"
 	"rapport/internal/fake/journal"
 	"rapport/internal/fake/smtpd"
 )
@@ -202,8 +203,8 @@ func (f *fleet) kill() {
 // used is the processor time of all and the most memory of one.
 func (f *fleet) used() (cpu time.Duration, peak int64) {
 	for _, p := range append(f.gone, f.live...) {
-		cpu += p.cpu()
-		peak = max(peak, p.peak())
+		cpu += bench.CPU(p.cmd)
+		peak = max(peak, bench.Peak(p.cmd))
 	}
 	return cpu, peak
 }

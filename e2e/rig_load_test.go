@@ -3,63 +3,9 @@
 package e2e
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
-	"syscall"
-	"time"
 )
-
-// cpu is the time the process has used so far, user and system.
-func (p *process) cpu() time.Duration {
-	if p.ended() {
-		return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
-	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := bytes.Cut(stat, []byte(") ")) // the name before may hold blanks
-	fields := strings.Fields(string(rest))
-	if len(fields) < 13 {
-		return 0
-	}
-	var ticks int64
-	for _, f := range fields[11:13] { // utime and stime of proc_pid_stat(5)
-		n, err := strconv.ParseInt(f, 10, 64)
-		if err != nil {
-			return 0
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * time.Second / 100 // USER_HZ
-}
-
-// peak is the most memory the process has had at once, in octets.
-func (p *process) peak() int64 {
-	if p.ended() {
-		if usage, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			return usage.Maxrss << 10
-		}
-		return 0
-	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			if err != nil {
-				return 0
-			}
-			return kib << 10
-		}
-	}
-	return 0
-}
 
 // bigLetter writes a letter like the one performance.md measures: 14.5 KB with
 // ten values, a loop of five items and 20 links besides those for leaving and

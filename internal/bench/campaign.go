@@ -73,8 +73,8 @@ func (b *Bench) sending(ctx context.Context) (rows []Row, err error) {
 	row := Row{Name: "Send", Times: b.people.n, Took: a.FinishedAt.Sub(a.StartedAt), Allocs: allocated}
 	err = stopAll(fleet)
 	for _, p := range fleet {
-		row.CPU += p.cpu() - p.busy
-		row.Peak = max(row.Peak, p.peak())
+		row.CPU += CPU(p.cmd) - p.busy
+		row.Peak = max(row.Peak, Peak(p.cmd))
 	}
 	fleet = nil
 	return []Row{row}, err

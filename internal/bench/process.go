@@ -2,11 +2,9 @@ package bench
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -53,7 +51,7 @@ func (b *Bench) start(ctx context.Context, number int) (*process, error) {
 					continue // what it says later must be read all the same
 				}
 			}()
-			p.busy = p.cpu()
+			p.busy = CPU(p.cmd)
 			return p, nil
 		}
 	}
@@ -77,32 +75,6 @@ func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	_ = p.cmd.Wait() // killed, as asked
 }
-
-// cpu is the processor time so far, user and system: to the hundredth of a
-// second where the system tells it of a living process, else 0.
-func (p *process) cpu() time.Duration {
-	if s := p.cmd.ProcessState; s != nil {
-		return s.UserTime() + s.SystemTime()
-	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := bytes.Cut(stat, []byte(") ")) // the name before may hold blanks
-	fields := strings.Fields(string(rest))
-	if len(fields) < 13 {
-		return 0
-	}
-	var ticks int64
-	for _, f := range fields[11:13] { // utime and stime of proc_pid_stat(5)
-		n, _ := strconv.ParseInt(f, 10, 64)
-		ticks += n
-	}
-	return time.Duration(ticks) * time.Second / 100
-}
-
-// peak is the most memory it has had at once, in octets; once it has ended.
-func (p *process) peak() int64 { return peakOf(p.cmd.ProcessState) }
 
 // mallocs is how many objects it has allocated so far.
 func (p *process) mallocs(ctx context.Context) (float64, error) {
