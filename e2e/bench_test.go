@@ -27,7 +27,7 @@ func TestBench(t *testing.T) {
 			t.Errorf("%s says nothing: %+v", row.Name, row)
 		}
 	}
-	want := []string{"Import", "Count", "Single", "Send", "Plan", "Start", "StartToFirst", "SingleBusy"}
+	want := []string{"Import", "Count", "Single", "Send", "RoundTrips", "Plan", "Start", "StartToFirst", "SingleBusy"}
 	if !slices.Equal(names, want) {
 		t.Errorf("rows %q, want %q", names, want)
 	}

@@ -53,10 +53,14 @@ const seed = 20_260_101
 
 // names of the installation.
 const (
-	topic   = "offers"
-	service = "service"
-	channel = "letters"
+	topic      = "offers"
+	service    = "service"
+	channel    = "letters"
+	farChannel = "far-letters"
 )
+
+// farConnections is how many connections go the long way.
+const farConnections = 50
 
 // Run measures everything once, in the order of an installation's life. An
 // account that does not agree with what the receiver counted is an error.
@@ -96,6 +100,7 @@ func (b *Bench) stages() []stage {
 		{"counting a segment", b.counting},
 		{"one message to one person", b.idle},
 		{"sending a campaign", b.sending},
+		{"sending over 20 ms round trips", b.faraway},
 		{"planning a campaign", b.planning},
 		{"starting with open rows", b.starting},
 		{"one message to one person beside a campaign", b.busy},
@@ -185,8 +190,7 @@ func (b *Bench) configure() error {
 		text += fmt.Sprintf("database: %q\nredis: %q\nsecret_key_file: %q\n", b.o.Database, b.o.Redis, key)
 	}
 	text += fmt.Sprintf("topics:\n  - {name: %s, kind: marketing}\n  - {name: %s, kind: transactional}\n", topic, service)
-	text += fmt.Sprintf("channels:\n  - name: %s\n    driver: email\n    from: Example Shop <news@shop.example>\n    servers:\n      - {url: %q, connections: %d}\n",
-		channel, "smtp://"+b.receive.addr+"?tls=none", b.o.Connections)
+	text += "channels:\n" + mailChannel(channel, b.receive.near, b.o.Connections) + mailChannel(farChannel, b.receive.far, farConnections)
 	b.file = filepath.Join(b.dir, "rapport.yaml")
 	if err := os.WriteFile(b.file, []byte(text), 0o600); err != nil {
 		return rapport.Unavailablef(err, "the configuration cannot be written: %v", err)
@@ -194,6 +198,12 @@ func (b *Bench) configure() error {
 	var err error
 	b.conf, err = config.Load(b.file, nil, b.o.Drivers)
 	return err
+}
+
+// mailChannel is the configuration of a channel to the receiver.
+func mailChannel(name, address string, connections int) string {
+	return fmt.Sprintf("  - name: %s\n    driver: email\n    from: Example Shop <news@shop.example>\n    servers:\n      - {url: %q, connections: %d}\n",
+		name, "smtp://"+address+"?tls=none", connections)
 }
 
 func (b *Bench) close() error {

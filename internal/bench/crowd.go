@@ -27,6 +27,9 @@ func attributes() map[string]contacts.Type {
 	}
 }
 
+// mostPoints is more than anybody has; people are spread evenly below it.
+const mostPoints = 2000
+
 // condition has three parts and is true for about a sixth of the people.
 const condition = `contact.country == "DE" && contact.points >= 500 && contact.tier != "bronze"`
 
@@ -53,7 +56,7 @@ func (c crowd) row(i int) []string {
 		fmt.Sprintf("c-%07d", i), address(i), pick("de", "en", ""), pick("Europe/Berlin", "Europe/Athens", ""),
 		pick("Anna", "Zoë", "Łukasz", "Søren", "José", "Jürgen", "Mary"), pick("Lind", "Größmann", "O'Brien", "Nguyễn", "van der Berg, jr."),
 		"Company " + strconv.Itoa(r.IntN(500)), pick("Berlin", "København", "São Paulo", "Köln"), pick("DE", "DK", "AT"),
-		strconv.Itoa(r.IntN(2000)), pick("gold", "silver", "bronze"),
+		strconv.Itoa(r.IntN(mostPoints)), pick("gold", "silver", "bronze"),
 		fmt.Sprintf("%d-%02d-%02d", 1940+r.IntN(70), 1+r.IntN(12), 1+r.IntN(28)), fmt.Sprintf("2026-%02d-%02d", 1+r.IntN(9), 1+r.IntN(28)),
 		strconv.FormatBool(r.IntN(9) == 0), "granted", "2026-01-02T03:04:05Z", "bench",
 	}

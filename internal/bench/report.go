@@ -55,6 +55,8 @@ func goalOf(row string) goal {
 		return goal{"one message beside a campaign", "p99 1 s", ""}
 	case "Send":
 		return goal{"send a campaign, planning included", "12,000/s, 110 us, 256 MiB", "25,000/s, 50 us, 128 MiB"}
+	case "RoundTrips":
+		return goal{"send over 20 ms, 50 connections", "1,500/s", "2,000/s"}
 	case "Plan":
 		return goal{"plan a campaign", "1,000,000 in 10 s", "4 s"}
 	case "Start":

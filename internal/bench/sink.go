@@ -4,13 +4,16 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
 	"strings"
+	"time"
 
 	"rapport"
 	"rapport/internal/fake/journal"
+	"rapport/internal/fake/relay"
 	"rapport/internal/fake/smtpd"
 )
 
@@ -23,8 +26,11 @@ type taken struct {
 	People   int `json:"people"`
 }
 
-// Sink takes mail and only counts it, until in ends. It prints its address on
-// a line of its own, and answers each line of in with what it has counted so
+// oneWay is how long the long way to the receiver takes in each direction.
+const oneWay = 10 * time.Millisecond
+
+// Sink takes mail and only counts it, until in ends. It prints two addresses on
+// a line of their own, its own and one that is 20 ms away, and answers each line of in with what it has counted so
 // far, as a line of JSON; the count begins anew after each answer.
 func Sink(ctx context.Context, in io.Reader, out io.Writer) error {
 	j, err := journal.New(journal.Options{CountOnly: true})
@@ -36,7 +42,13 @@ func Sink(ctx context.Context, in io.Reader, out io.Writer) error {
 		return fmt.Errorf("start the receiver: %w", err)
 	}
 	defer func() { _ = s.Close() }()
-	if _, err := fmt.Fprintln(out, s.Addr()); err != nil {
+	far, err := relay.Start(ctx, s.Addr())
+	if err != nil {
+		return fmt.Errorf("start the long way: %w", err)
+	}
+	defer func() { _ = far.Close() }()
+	far.Delay(oneWay)
+	if _, err := fmt.Fprintln(out, s.Addr(), far.Addr()); err != nil {
 		return fmt.Errorf("tell the address: %w", err)
 	}
 	before := map[string]int{}
@@ -59,10 +71,11 @@ func Sink(ctx context.Context, in io.Reader, out io.Writer) error {
 
 // sink is a receiver in a process of its own.
 type sink struct {
-	addr string
-	cmd  *exec.Cmd
-	ask  io.WriteCloser
-	say  *bufio.Reader
+	near, far string // addresses
+
+	cmd *exec.Cmd
+	ask io.WriteCloser
+	say *bufio.Reader
 }
 
 func startSink(ctx context.Context, binary string) (*sink, error) {
@@ -84,7 +97,11 @@ func startSink(ctx context.Context, binary string) (*sink, error) {
 		_ = s.stop()
 		return nil, rapport.Unavailablef(err, "the receiver did not start: %v", err)
 	}
-	s.addr = strings.TrimSpace(line)
+	near, far, ok := strings.Cut(strings.TrimSpace(line), " ")
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("the receiver says %q and no two addresses", line), s.stop())
+	}
+	s.near, s.far = near, far
 	return s, nil
 }
 
