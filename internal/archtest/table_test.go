@@ -34,6 +34,7 @@ var rooms = map[string]room{
 
 	// 3: the use cases people see.
 	"campaigns": {floor: 3},
+	"requests":  {floor: 3},
 
 	// 4: adapters to the world; siblings never meet. The fakes are the world's
 	// side of it: real little servers for the demo, tests and benchmarks.
