@@ -62,22 +62,22 @@ type Basis string
 
 // The bases.
 const (
-	ByConsent          Basis = "consent"
-	ByContract         Basis = "contract"
-	BySoftOptIn        Basis = "soft_opt_in"
-	ByLegitimateIntent Basis = "legitimate_interest"
-	ByLegalDuty        Basis = "legal_duty"
+	ByConsent            Basis = "consent"
+	ByContract           Basis = "contract"
+	BySoftOptIn          Basis = "soft_opt_in"
+	ByLegitimateInterest Basis = "legitimate_interest"
+	ByLegalDuty          Basis = "legal_duty"
 )
 
 // Bases lists the bases as people write them.
 func Bases() []string {
-	return []string{string(ByConsent), string(ByContract), string(BySoftOptIn), string(ByLegitimateIntent), string(ByLegalDuty)}
+	return []string{string(ByConsent), string(ByContract), string(BySoftOptIn), string(ByLegitimateInterest), string(ByLegalDuty)}
 }
 
 // Valid says whether the basis is one of the known ones.
 func (b Basis) Valid() bool {
 	switch b {
-	case ByConsent, ByContract, BySoftOptIn, ByLegitimateIntent, ByLegalDuty:
+	case ByConsent, ByContract, BySoftOptIn, ByLegitimateInterest, ByLegalDuty:
 		return true
 	}
 	return false
@@ -100,12 +100,68 @@ type Entry struct {
 	Resubscribe bool
 
 	Address string // canonical; empty: the contact's primary one of Kind
+	Given   string // the address as the person typed it; empty: as Address
+	Channel string // the configured channel's name; empty: any of the driver
 	Source  string // where and how, "shop sign-up form v3"; nobody is granted without
-	Wording string // reference to the text the person saw
+	Wording string // free reference to the text the person saw, where no Notice is stored
+	Notice  NoticeRef
+	Method  Method
+	Form    string // the form's name
+	URL     string // the page the form stood on
+	// Reference finds the proof outside: digest and line of an import file,
+	// number of a paper form.
+	Reference string
+	// MessageID and MailedAt name the letter that asked for confirmation.
+	MessageID string
+	MailedAt  time.Time
+	// Expires ends a "yes" that is not renewed; zero: it stands until a "no".
+	Expires time.Time
 	IP      string
 	Agent   string
 	Actor   string // who wrote it down
 	Salt    []byte // 16 random octets, the key of the commitment
+}
+
+// NoticeRef names the exact wording a person saw: one text of a stored
+// Wording. Hash is TextHash of it.
+type NoticeRef struct {
+	Name    string `json:"name"`
+	Version int    `json:"version"`
+	Locale  string `json:"locale"`
+	Hash    string `json:"hash"`
+}
+
+// Method is how a declaration reached us.
+type Method string
+
+// The methods.
+const (
+	ByForm     Method = "form"     // a form on a page
+	ByAPI      Method = "api"      // a program of ours
+	ByImport   Method = "import"   // a file; Reference holds its digest and line
+	ByPaper    Method = "paper"    // Reference holds the number of the sheet
+	BySpeech   Method = "spoken"   // in person or by telephone
+	ByLink     Method = "link"     // a link or button of a letter
+	ByMail     Method = "mail"     // a letter of the person
+	ByChat     Method = "chat"     // a button or message in a chat
+	ByOperator Method = "operator" // one of ours, at the command line or a page
+)
+
+// Methods lists the methods as people write them.
+func Methods() []string {
+	return []string{
+		string(ByForm), string(ByAPI), string(ByImport), string(ByPaper), string(BySpeech),
+		string(ByLink), string(ByMail), string(ByChat), string(ByOperator),
+	}
+}
+
+// Valid says whether the method is one of the known ones; empty is not.
+func (m Method) Valid() bool {
+	switch m {
+	case ByForm, ByAPI, ByImport, ByPaper, BySpeech, ByLink, ByMail, ByChat, ByOperator:
+		return true
+	}
+	return false
 }
 
 // Current is the answer that stands, and the entry that made it.
