@@ -59,6 +59,7 @@ func (l *loader) check() {
 		l.complain("locale", "%q is not a language; write it like en or de-AT", c.Locale)
 	}
 	l.numbers(c)
+	l.checkTracking(c)
 	l.checkTopics(c.Topics)
 	l.checkChannels(c.Channels)
 	l.checkNotify(c)

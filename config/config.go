@@ -11,26 +11,30 @@ import (
 // Config is the whole configuration. The tags are the only list of settings:
 // names, defaults and the reference in docs/settings.md are read from them.
 type Config struct {
-	Listen        string            `json:"listen" default:"127.0.0.1:8080" help:"Address of the API and the public pages, host:port; an empty host listens everywhere"`
-	Admin         string            `json:"admin" default:"127.0.0.1:9090" help:"Address of metrics, profiles and the read-only report page; keep it private; off for none"`
-	PublicURL     string            `json:"public_url" default:"" help:"Where recipients reach the public pages, https (http only on this machine); empty: the listen address when it is on this machine"`
-	Name          string            `json:"name" default:"" help:"Who writes, as people know them; stands on the public pages; empty: the host of public_url"`
-	Data          string            `json:"data" default:"./data" help:"Folder of the SQLite file, the keys and the spool"`
-	Database      Address           `json:"database" default:"" help:"postgres:// address of the database; empty: SQLite in the data folder"`
-	DatabaseFile  string            `json:"database_file,omitempty" default:"" help:"File that holds the address of the database"`
-	Redis         Address           `json:"redis" default:"" help:"redis:// rediss:// redis-sentinel:// or redis-cluster:// address of the queue; empty: inside the process"`
-	RedisFile     string            `json:"redis_file,omitempty" default:"" help:"File that holds the address of the queue"`
-	SecretKeyFile string            `json:"secret_key_file,omitempty" default:"" help:"File of the key that signs links; empty: made in the data folder at the first start, mode 0600"`
-	Zone          string            `json:"zone" default:"UTC" help:"IANA time zone for people and schedules that name none"`
-	Locale        string            `json:"locale" default:"en" help:"Language for people whose own is not known, like en or de-AT"`
-	Tracking      string            `json:"tracking" default:"person" need:"person|aggregate|off" help:"Opens and clicks: person (by delivery), aggregate (counted, nobody named) or off"`
-	Log           Log               `json:"log"`
-	Retry         Retry             `json:"retry"`
-	Stop          channels.Duration `json:"stop" default:"60s" help:"How long a stop waits for messages that are on the wire"`
-	Limits        Limits            `json:"limits"`
-	Topics        []Topic           `json:"topics"`
-	Channels      []Channel         `json:"-"`
-	Notify        []Notice          `json:"notify"`
+	Listen          string            `json:"listen" default:"127.0.0.1:8080" help:"Address of the API and the public pages, host:port; an empty host listens everywhere"`
+	Admin           string            `json:"admin" default:"127.0.0.1:9090" help:"Address of metrics, profiles and the read-only report page; keep it private; off for none"`
+	PublicURL       string            `json:"public_url" default:"" help:"Where recipients reach the public pages, https (http only on this machine); empty: the listen address when it is on this machine"`
+	Name            string            `json:"name" default:"" help:"Who writes, as people know them; stands on the public pages; empty: the host of public_url"`
+	Data            string            `json:"data" default:"./data" help:"Folder of the SQLite file, the keys and the spool"`
+	Database        Address           `json:"database" default:"" help:"postgres:// address of the database; empty: SQLite in the data folder"`
+	DatabaseFile    string            `json:"database_file,omitempty" default:"" help:"File that holds the address of the database"`
+	Redis           Address           `json:"redis" default:"" help:"redis:// rediss:// redis-sentinel:// or redis-cluster:// address of the queue; empty: inside the process"`
+	RedisFile       string            `json:"redis_file,omitempty" default:"" help:"File that holds the address of the queue"`
+	SecretKeyFile   string            `json:"secret_key_file,omitempty" default:"" help:"File of the key that signs links; empty: made in the data folder at the first start, mode 0600"`
+	Zone            string            `json:"zone" default:"UTC" help:"IANA time zone for people and schedules that name none"`
+	Locale          string            `json:"locale" default:"en" help:"Language for people whose own is not known, like en or de-AT"`
+	Tracking        string            `json:"tracking" default:"person" need:"person|aggregate|off" help:"Opens and clicks: person (by delivery), aggregate (counted, nobody named) or off"`
+	TrackingBasis   string            `json:"tracking_basis" default:"consent" need:"consent|contract|soft_opt_in|legitimate_interest|legal_duty" help:"Ground of tracking: person: consent (only who said yes to the topic tracking), or a ground that is stated for everybody who has not said no"`
+	TrackingReason  string            `json:"tracking_reason" default:"" help:"Why a ground other than consent holds, in words; stands in reports and in what people are given of their data"`
+	TrackingWithout string            `json:"tracking_without" default:"aggregate" need:"aggregate|off" help:"Links of everybody whom tracking: person does not cover: aggregate (counted, nobody named) or off (as you wrote them)"`
+	IP              string            `json:"ip" default:"short" need:"full|short|none" help:"What evidence of sign-ups and unsubscribes keeps of the network address: full, short (the network: /24, /48) or none; opens and clicks keep none"`
+	Log             Log               `json:"log"`
+	Retry           Retry             `json:"retry"`
+	Stop            channels.Duration `json:"stop" default:"60s" help:"How long a stop waits for messages that are on the wire"`
+	Limits          Limits            `json:"limits"`
+	Topics          []Topic           `json:"topics"`
+	Channels        []Channel         `json:"-"`
+	Notify          []Notice          `json:"notify"`
 }
 
 // Log is how the program talks to its operators.
