@@ -18,6 +18,7 @@ type Service struct {
 	seals        SealStore
 	topics       TopicStore
 	suppressions SuppressionStore
+	preferences  PreferenceStore
 	drivers      *channels.Registry
 	fingerprint  func(kind, value string) string
 	now          func() time.Time
@@ -31,6 +32,7 @@ type Options struct {
 		SealStore
 		TopicStore
 		SuppressionStore
+		PreferenceStore
 	}
 	Drivers *channels.Registry
 	// Fingerprint is the keyed hash of a canonical address, the same for as
@@ -43,7 +45,7 @@ type Options struct {
 // New makes the service.
 func New(o Options) *Service {
 	return &Service{
-		store: o.Store, seals: o.Store, topics: o.Store, suppressions: o.Store,
+		store: o.Store, seals: o.Store, topics: o.Store, suppressions: o.Store, preferences: o.Store,
 		drivers: o.Drivers, fingerprint: o.Fingerprint, now: o.Now, random: o.Random,
 	}
 }

@@ -29,6 +29,7 @@ func Consent(t *testing.T, open func(t *testing.T) *store.Store) {
 		"export":            examineExport,
 		"suppressions":      examineSuppressions,
 		"suppressions file": examineSuppressionFile,
+		"preferences":       examinePreferences,
 	} {
 		t.Run(name, func(t *testing.T) { examine(t, NewHouse(t, open(t))) })
 	}
