@@ -51,7 +51,7 @@ func (p *Pages) unsubscribe(w http.ResponseWriter, r *http.Request) {
 func (p *Pages) leave(r *http.Request, s responses.Subject, source string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), leavePatience)
 	defer cancel()
-	lang, _ := p.texts.choose(r.Header.Get("Accept-Language"))
+	lang, _ := p.language(r, "")
 	return p.o.Leaver.Leave(ctx, responses.Withdrawal{
 		Subject: s, Source: source, IP: network(r), Agent: cut(r.UserAgent()), Wording: source + "/" + lang,
 	})

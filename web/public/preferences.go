@@ -17,6 +17,12 @@ type topicView struct {
 	Stop   bool   // can be stopped
 }
 
+// preferencesView is the preference centre.
+type preferencesView struct {
+	Topics []topicView
+	More   bool // something can be stopped
+}
+
 // preferences shows what the person has said yes and no to on this channel.
 func (p *Pages) preferences(w http.ResponseWriter, r *http.Request) {
 	s, err := p.o.Tokens.Read(responses.ForPreferences, r.PathValue("token"))
@@ -37,12 +43,14 @@ func (p *Pages) showPreferences(w http.ResponseWriter, r *http.Request, s respon
 	}
 	p.show(w, r, http.StatusOK, "preferences", "preferences_title", func(d *page) {
 		d.Notice = d.T[notice]
+		var body preferencesView
 		for _, c := range standing {
 			t, _ := consent.Find(topics, c.Topic) // without one the name stands
 			v := topicView{Name: c.Topic, Title: p.title(t, d.Lang, c.Topic), Stop: stoppable(c.Answer)}
 			v.Answer = d.T["answer_"+string(c.Answer)]
-			d.Topics, d.More = append(d.Topics, v), d.More || v.Stop
+			body.Topics, body.More = append(body.Topics, v), body.More || v.Stop
 		}
+		d.Body = body
 	})
 }
 

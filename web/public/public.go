@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"html/template"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -33,6 +34,7 @@ type Leaver interface {
 type Options struct {
 	Name    string // who writes, as people know them; stands on every page
 	Locale  string // language for those who ask for none we have
+	Texts   fs.FS  // further languages, one YAML file each; nil: none
 	Tokens  *responses.Tokens
 	Sink    responses.Sink // takes clicks and opens
 	Leaver  Leaver
@@ -87,7 +89,11 @@ func New(o Options) (*Pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the style of the public pages: %w", err)
 	}
-	words, err := readTexts(files, "texts", o.Locale)
+	house, err := fs.Sub(files, "texts")
+	if err != nil {
+		return nil, fmt.Errorf("find the texts of the public pages: %w", err)
+	}
+	words, err := readTexts(house, o.Texts, o.Locale)
 	if err != nil {
 		return nil, err
 	}
@@ -132,20 +138,32 @@ func (*Pages) icon(w http.ResponseWriter, _ *http.Request) {
 
 // page is what every template sees.
 type page struct {
-	T      map[string]string // the texts of the language
-	Lang   string
-	Name   string
-	Style  string // path of the style sheet, relative to the page
-	Title  string
-	Notice string // said first, to screen readers too
-	Topics []topicView
-	More   bool // something can be stopped
+	T         map[string]string // the texts of the language
+	Lang, Dir string            // as HTML's lang and dir want them
+	Name      string
+	Style     string // path of the style sheet, relative to the page
+	Title     string
+	Notice    string       // said first, to screen readers too
+	Languages []inLanguage // the same page in others; empty where it would be another page
+	Body      any          // of the page itself
 }
 
-// show writes a page; the title is a key of the texts.
+// inLanguage leads to the same page in another language.
+type inLanguage struct{ Lang, Name, Address string }
+
+// show writes a page in the language the reader asks for; the title is a key
+// of the texts.
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, view, title string, fill func(*page)) {
-	lang, words := p.texts.choose(r.Header.Get("Accept-Language"))
-	data := page{T: words, Lang: lang, Name: p.o.Name, Style: ".." + StylePath, Title: words[title]}
+	p.showIn("", w, r, status, view, title, fill)
+}
+
+// showIn is show for a person whose own locale may be known.
+func (p *Pages) showIn(locale string, w http.ResponseWriter, r *http.Request, status int, view, title string, fill func(*page)) {
+	lang, words := p.language(r, locale)
+	data := page{T: words, Lang: lang, Dir: words[directionKey], Name: p.o.Name, Style: depth(r.URL.Path) + StylePath[1:], Title: words[title]}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		data.Languages = p.otherLanguages(lang)
+	}
 	if fill != nil {
 		fill(&data)
 	}
@@ -163,9 +181,30 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, view, t
 	}
 }
 
+// langField is the part of a query that chooses a language.
+const langField = "lang"
+
+// language is the one a page is shown in: what the address says, else the
+// person's own, else what the browser asks for.
+func (p *Pages) language(r *http.Request, locale string) (string, map[string]string) {
+	if want := r.URL.Query().Get(langField); want != "" {
+		locale = want
+	}
+	return p.texts.speak(locale, r.Header.Get("Accept-Language"))
+}
+
+func (p *Pages) otherLanguages(current string) []inLanguage {
+	var out []inLanguage
+	for _, key := range p.texts.languages() {
+		if tag := p.texts.tags[key]; tag != current {
+			out = append(out, inLanguage{Lang: tag, Name: p.texts.byLang[key][nameKey], Address: "?" + langField + "=" + tag})
+		}
+	}
+	return out
+}
+
 func (p *Pages) notFound(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, http.StatusNotFound, "message", "gone_title", func(d *page) {
-		d.Style = depth(r.URL.Path) + StylePath[1:]
 		d.Notice = d.T["gone_text"]
 	})
 }
@@ -180,7 +219,6 @@ func depth(path string) string {
 func (p *Pages) away(w http.ResponseWriter, r *http.Request, err error) {
 	p.o.Log.WarnContext(r.Context(), "a public page could not be served", slog.String("page", r.Pattern), slog.Any("error", err))
 	p.show(w, r, http.StatusServiceUnavailable, "message", "away_title", func(d *page) {
-		d.Style = depth(r.URL.Path) + StylePath[1:]
 		d.Notice = d.T["away_text"]
 	})
 }

@@ -34,24 +34,3 @@ func TestTargetsAskOnceAndForget(t *testing.T) {
 		}
 	}
 }
-
-func TestTextsAreComplete(t *testing.T) {
-	words, err := readTexts(files, "texts", "de_CH")
-	if err != nil || words.fallback != "de" || len(words.byLang) < 2 {
-		t.Fatalf("%+v, %v", words, err)
-	}
-	for lang, list := range words.byLang {
-		for key, text := range list {
-			if text == "" {
-				t.Errorf("%s has no text for %s", lang, key)
-			}
-		}
-	}
-	for accept, want := range map[string]string{
-		"": "de", "en": "en", "EN-us": "en", "fr, en;q=0.2": "en", "en;q=0, fr": "de", "de;q=0.5, en;q=0.9": "en", "en;q=x": "de", ";;;,,,": "de",
-	} {
-		if got, _ := words.choose(accept); got != want {
-			t.Errorf("%q chooses %s, want %s", accept, got, want)
-		}
-	}
-}
