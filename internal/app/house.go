@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"rapport"
+	"rapport/access"
 	"rapport/campaigns"
 	"rapport/channels"
 	"rapport/config"
@@ -44,6 +45,7 @@ type House struct {
 	Log       *slog.Logger
 	Keys      Keys
 	Store     *store.Store
+	Access    *access.Log
 	Contacts  *contacts.Service
 	Consent   *consent.Service
 	Templates *templates.Service
@@ -118,6 +120,7 @@ func (h *House) unlock(ctx context.Context) error {
 // furnish builds the services over the store.
 func (h *House) furnish() error {
 	fingerprint := contacts.NewFingerprint(h.Keys.Pepper)
+	h.Access = access.New(h.Store, h.now)
 	h.Contacts = contacts.New(contacts.Options{Store: h.Store, Drivers: h.Drivers, Fingerprint: fingerprint, Now: h.now, Random: h.random})
 	h.Consent = consent.New(consent.Options{Store: h.Store, Drivers: h.Drivers, Fingerprint: fingerprint, Now: h.now, Random: h.random})
 	h.Templates = templates.NewService(h.Store, h.Drivers, h.templateSchema, h.now, h.random)

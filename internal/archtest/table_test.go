@@ -25,6 +25,7 @@ var rooms = map[string]room{
 	"config":              {floor: 1, may: []string{"channels", "internal/strictyaml"}},
 
 	// 2: the domain; its rooms do not know each other.
+	"access":            {floor: 2},
 	"consent":           {floor: 2},
 	"contacts":          {floor: 2},
 	"outbox":            {floor: 2},
