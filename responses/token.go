@@ -26,15 +26,25 @@ const (
 	ForPreferences Purpose = "preferences"
 	ForView        Purpose = "view"
 	ForReturn      Purpose = "return"
+	ForRequest     Purpose = "request" // Run is the number of the request
+	ForForm        Purpose = "form"    // a form that was shown: Run is the second, Topic the form
+	ForRenewal     Purpose = "renewal"
 )
 
 func purposes() []Purpose {
-	return []Purpose{ForClick, ForOpen, ForUnsubscribe, ForPreferences, ForView, ForReturn}
+	return []Purpose{ForClick, ForOpen, ForUnsubscribe, ForPreferences, ForView, ForReturn, ForRequest, ForForm, ForRenewal}
 }
 
 // scoped says whether tokens of the purpose hold driver and topic, so that
 // they work for as long as the contact exists, whatever became of the run.
-func (p Purpose) scoped() bool { return p == ForUnsubscribe || p == ForPreferences }
+func (p Purpose) scoped() bool {
+	switch p {
+	case ForUnsubscribe, ForPreferences, ForRenewal, ForForm:
+		return true
+	case ForClick, ForOpen, ForView, ForReturn, ForRequest:
+	}
+	return false
+}
 
 // ErrToken is the answer to everything that was not signed here for that
 // purpose. It does not say what is wrong.

@@ -19,7 +19,7 @@ New here? rapport demo shows it all with invented customers and sends nothing
 outside. A campaign of your own goes this way: contacts import, templates put,
 campaigns create, check, start, status. rapport doctor says what is wrong.`)
 	chapter(root, "Running it:", newDemoCommand(c), newBenchCommand(c), newBenchSinkCommand(c), newServeCommand(c), newWorkCommand(c), newDoctorCommand(c),
-		newConfigCommand(c), newMigrateCommand(c), newBackupCommand(c), newRestoreCommand(c), newHealthCommand(c))
+		newConfigCommand(c), newMigrateCommand(c), newBackupCommand(c), newRestoreCommand(c), newChoresCommand(c), newHealthCommand(c))
 	chapter(root, "People:", newContactsCommand(c), newAttributesCommand(c), newSegmentsCommand(c),
 		newTopicsCommand(c), newConsentCommand(c), newSuppressionsCommand(c), newAuditCommand(c))
 	chapter(root, "Messages:", newTemplatesCommand(c), newCampaignsCommand(c), newSendCommand(c),

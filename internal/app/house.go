@@ -60,6 +60,7 @@ type House struct {
 	home   *time.Location // of people and schedules that name none
 	zones  sync.Map       // name → *time.Location, of people
 	halted halts
+	daily  []DailyChore
 	worker atomic.Pointer[worker.Worker] // while this process sends
 	room   atomic.Pointer[worker.Worker] // the last one, for what is still on the wire
 }
@@ -92,7 +93,7 @@ func Open(ctx context.Context, o Options) (*House, error) {
 
 // StoreOptions says where the configuration keeps the truth.
 func StoreOptions(c config.Config, now func() time.Time, log *slog.Logger) store.Options {
-	return store.Options{Database: c.Database.Reveal(), Data: c.Data, Now: now, Log: log}
+	return store.Options{Database: c.Database.Reveal(), Data: c.Data, Now: now, Log: log, Tracking: store.TrackingOf(TrackingOf(c))}
 }
 
 // unlock reads the keys, made at the first start, compares them with what the
@@ -136,20 +137,14 @@ func (h *House) furnish() error {
 	h.Campaigns = campaigns.New(campaigns.Options{
 		Store: h.Store, Contacts: h.Contacts, Consent: h.Consent, Templates: h.Templates, Drivers: h.Drivers,
 		Channels: h.campaignChannels(), PublicURL: h.PublicURL(), Zone: h.home, Poke: h.poke, Halted: h.halted.add,
-		Now: h.now, Random: h.random, Log: h.Log,
+		Tracking: h.Tracking(),
+		Now:      h.now, Random: h.random, Log: h.Log,
 	})
 	return nil
 }
 
 func (h *House) putTopics(ctx context.Context) error {
-	if len(h.Config.Topics) == 0 {
-		return nil
-	}
-	list := make([]consent.Topic, 0, len(h.Config.Topics))
-	for _, t := range h.Config.Topics {
-		list = append(list, consent.Topic{Name: t.Name, Kind: t.Kind, Title: t.Title, Priority: t.Priority})
-	}
-	if err := h.Consent.PutTopics(ctx, list); err != nil {
+	if err := h.Consent.PutTopics(ctx, h.topics()); err != nil {
 		return fmt.Errorf("topics of the configuration: %w", err)
 	}
 	return nil

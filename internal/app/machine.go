@@ -60,13 +60,13 @@ func (h *House) policy(class channels.Class, channel string) outbox.Policy {
 
 // chores is the small work that some process has to do again and again.
 func (h *House) chores() []worker.Chore {
-	return []worker.Chore{
+	return append(h.keeping(), []worker.Chore{
 		{Name: "seal the ledger", Every: time.Second, Do: func(ctx context.Context) error {
 			_, err := h.Consent.Seal(ctx)
 			return err
 		}},
 		{Name: "tell operators", Every: 2 * time.Second, Do: h.tell},
-	}
+	}...)
 }
 
 // parts are the channels and the machine room, for lifecycle.
