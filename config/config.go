@@ -28,6 +28,7 @@ type Config struct {
 	TrackingReason  string            `json:"tracking_reason" default:"" help:"Why a ground other than consent holds, in words; stands in reports and in what people are given of their data"`
 	TrackingWithout string            `json:"tracking_without" default:"aggregate" need:"aggregate|off" help:"Links of everybody whom tracking: person does not cover: aggregate (counted, nobody named) or off (as you wrote them)"`
 	IP              string            `json:"ip" default:"short" need:"full|short|none" help:"What evidence of sign-ups and unsubscribes keeps of the network address: full, short (the network: /24, /48) or none; opens and clicks keep none"`
+	Pages           Pages             `json:"pages"`
 	Log             Log               `json:"log"`
 	Retry           Retry             `json:"retry"`
 	Stop            channels.Duration `json:"stop" default:"60s" help:"How long a stop waits for messages that are on the wire"`
