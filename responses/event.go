@@ -29,6 +29,9 @@ const (
 // too.
 func (k Kind) hit() bool { return k == Opened || k == Clicked }
 
+// Hit says whether the event was made by fetching an address.
+func (e Event) Hit() bool { return e.Kind.hit() }
+
 // Event is one thing that came back.
 type Event struct {
 	Kind    Kind
