@@ -39,10 +39,12 @@ var rooms = map[string]room{
 
 	// 4: adapters to the world; siblings never meet. The fakes are the world's
 	// side of it: real little servers for the demo, tests and benchmarks.
+	"inbox":            {floor: 4},
 	"store":            {floor: 4},
 	"worker":           {floor: 4},
-	"web":              {floor: 4, may: []string{"web/api", "web/public", "web/report", "web/ui"}},
+	"web":              {floor: 4, may: []string{"web/api", "web/inbound", "web/public", "web/report", "web/ui"}},
 	"web/api":          {floor: 4},
+	"web/inbound":      {floor: 4},
 	"web/public":       {floor: 4},
 	"web/report":       {floor: 4},
 	"web/ui":           {floor: 4},
@@ -98,9 +100,11 @@ var keepers = map[string][]string{
 	"golang.org/x/net/http/httpguts":      {"channels/webhook"},
 	"cel.dev/cel-go":                      {"conditions"},
 	"github.com/osteele/liquid":           {"templates"},
-	"golang.org/x/net/html":               {"templates"},
+	"golang.org/x/net/html":               {"templates", "inbox"},
 	"golang.org/x/text":                   {"contacts"},
-	"golang.org/x/text/unicode/norm":      {"channels"},
+	"golang.org/x/text/unicode/norm":      {"channels", "responses"},
+	"golang.org/x/text/encoding":          {"contacts", "inbox"},
+	"github.com/emersion/go-imap":         {"inbox"},
 	"github.com/robfig/cron":              {"campaigns"},
 	"github.com/prometheus/client_golang": {"worker", "web", "internal/app"},
 	"code.dny.dev/ssrf":                   {"internal/httpx"},
