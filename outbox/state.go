@@ -59,7 +59,8 @@ const (
 	NoAddress      Reason = "no_address"
 	AddressChanged Reason = "address_changed"
 	Erased         Reason = "erased"
-	TooLate        Reason = "too_late" // local time over and the schedule says late: skip
+	TooLate        Reason = "too_late"   // local time over and the schedule says late: skip
+	Restricted     Reason = "restricted" // the person is kept and nothing else (GDPR article 18)
 
 	HardBounce Reason = "hard_bounce"
 	Complaint  Reason = "complaint"
@@ -112,7 +113,7 @@ const (
 // known is the closed list.
 var known = map[Reason]bool{
 	NoConsent: true, Withdrawn: true, PendingConsent: true, OtherAddress: true, NoAddress: true,
-	AddressChanged: true, Erased: true, TooLate: true, HardBounce: true, Complaint: true, Manual: true,
+	AddressChanged: true, Erased: true, TooLate: true, Restricted: true, HardBounce: true, Complaint: true, Manual: true,
 	UnknownUser: true, BadDomain: true, MailboxFull: true, Greylisted: true, RateLimited: true,
 	PolicyRefused: true, Authentication: true, ContentRefused: true, TooLarge: true, Connection: true,
 	TLS: true, Timeout: true, NoSMTPUTF8: true, Refused: true, DisabledUser: true, Reputation: true,

@@ -31,7 +31,7 @@ WHERE d.id = CAST(e.value AS BIGINT) {{order d.id}} {{lock d}}`
 const qFacts query = `
 SELECT d.id, d.turn, d.state, d.batch_id, COALESCE(d.worker_id, 0), d.expires_at, COALESCE(d.address, ''),
   r.state, c.id IS NOT NULL, a.id IS NOT NULL,
-  COALESCE(k.state, ''), COALESCE(k.address, ''), COALESCE(k.entry_id, 0), COALESCE(s.reason, ''),
+  COALESCE(k.state, ''), COALESCE(k.address, ''), COALESCE(k.entry_id, 0), ` + restrictedOr + `COALESCE(s.reason, '') END,
   h.channel IS NOT NULL, COALESCE(h.until, 0)
 FROM {{each $1}} CROSS JOIN deliveries d CROSS JOIN runs r
 LEFT JOIN contacts c ON c.id = d.contact_id

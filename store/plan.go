@@ -26,7 +26,7 @@ LEFT JOIN addresses a ON a.contact_id = c.id AND a.kind = $3 AND a.position = 0
 LEFT JOIN suppressions s ON s.kind = a.kind AND s.hash = a.hash
 LEFT JOIN consents k ON k.contact_id = c.id AND k.driver = $1 AND k.topic_id = $2`
 
-	suppressionReasons = `'no_consent', 'withdrawn', 'pending_consent', 'other_address', 'no_address', 'address_changed', 'erased', 'too_late',
+	suppressionReasons = `'no_consent', 'withdrawn', 'pending_consent', 'other_address', 'no_address', 'address_changed', 'erased', 'too_late', 'restricted',
   'hard_bounce', 'complaint', 'manual', 'unknown_user', 'bad_domain', 'mailbox_full', 'greylisted', 'rate_limited', 'policy', 'authentication',
   'content_refused', 'too_large', 'connection', 'tls', 'timeout', 'no_smtputf8', 'refused', 'disabled_user',
   'reputation', 'unauthenticated', 'sender_refused', 'relay_denied', 'server_trouble', 'render', 'no_answer', 'process_died', 'crashed',
@@ -34,6 +34,7 @@ LEFT JOIN consents k ON k.contact_id = c.id AND k.driver = $1 AND k.topic_id = $
 
 	verdict = `CASE
   WHEN COALESCE(a.value, '') = '' THEN 'no_address'
+  WHEN ` + restricted + ` THEN 'restricted'
   WHEN COALESCE(s.reason, '') <> '' THEN CASE WHEN s.reason IN (` + suppressionReasons + `) THEN s.reason ELSE 'manual' END
   WHEN k.state = 'withdrawn' THEN 'withdrawn'
   WHEN k.state = 'pending' THEN 'pending_consent'
