@@ -110,7 +110,7 @@ func (s *Service) newRun(ctx context.Context, c Campaign, o Occurrence, now time
 	if err != nil {
 		return nil, err
 	}
-	topic, err := s.consent.Topic(ctx, d.Topic)
+	topic, err := s.topic(ctx, d.Topic)
 	if err != nil {
 		return nil, err
 	}
@@ -128,9 +128,10 @@ func (s *Service) newRun(ctx context.Context, c Campaign, o Occurrence, now time
 	r := &Run{
 		Campaign: c.ID, Name: c.Name, Channel: ch.Name, Driver: driver.Name, Kind: driver.Address.Kind,
 		Topic: topic.Name, Class: classOf(topic.Kind), Revision: template.Revision,
-		Terms:    outbox.Terms{ReplyTo: d.ReplyTo, Tracking: d.Tracking, Window: d.Window},
+		Terms:    outbox.Terms{ReplyTo: d.ReplyTo, Window: d.Window},
 		Audience: frozen, State: outbox.Planning, ScheduledFor: o.For, StartedAt: now,
 	}
+	s.freezeTracking(&r.Terms, d.Tracking)
 	r.Expires = expiry(d.Expires, r.Class)
 	r.UID, err = rapport.NewUID(s.random)
 	return r, err

@@ -144,7 +144,7 @@ func (s *Service) singleRun(ctx context.Context, m Single) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
-	topic, err := s.consent.Topic(ctx, m.Topic)
+	topic, err := s.topic(ctx, m.Topic)
 	if err != nil {
 		return Run{}, err
 	}
@@ -164,6 +164,7 @@ func (s *Service) singleRun(ctx context.Context, m Single) (Run, error) {
 	if at := m.At.UTC().Truncate(time.Microsecond); at.After(now) {
 		r.ScheduledFor = at
 	}
+	s.freezeTracking(&r.Terms, "")
 	r.Expires = expiry(channels.Duration(m.Expires), r.Class)
 	if r.Class == channels.Marketing {
 		if err := s.marketingSingle(ctx, template); err != nil {

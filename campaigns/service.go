@@ -13,6 +13,7 @@ import (
 	"rapport/channels"
 	"rapport/consent"
 	"rapport/contacts"
+	"rapport/outbox"
 	"rapport/templates"
 )
 
@@ -31,6 +32,7 @@ type Service struct {
 	channels  []Channel
 	publicURL string
 	zone      *time.Location
+	tracking  outbox.Tracking
 	poke      func()
 	halted    func(Halt)
 	now       func() time.Time
@@ -70,9 +72,10 @@ type Options struct {
 	Templates *templates.Service
 	Drivers   *channels.Registry
 	Channels  []Channel
-	PublicURL string         // where recipients reach the public pages
-	Zone      *time.Location // of schedules and people that name none; nil: UTC
-	Poke      func()         // wakes the pump if it lives in this process; may be nil
+	PublicURL string          // where recipients reach the public pages
+	Zone      *time.Location  // of schedules and people that name none; nil: UTC
+	Tracking  outbox.Tracking // what letters may tell about people
+	Poke      func()          // wakes the pump if it lives in this process; may be nil
 	// Halted hears once of each run or campaign that was paused because it cannot
 	// go on. It must not wait for anything; may be nil.
 	Halted func(Halt)
@@ -86,7 +89,7 @@ func New(o Options) *Service {
 	s := &Service{
 		store: o.Store, runs: o.Store, plan: o.Store, reports: o.Store, notes: o.Store,
 		contacts: o.Contacts, consent: o.Consent, templates: o.Templates, drivers: o.Drivers, channels: o.Channels,
-		publicURL: o.PublicURL, zone: o.Zone, poke: o.Poke, halted: o.Halted, now: o.Now, random: o.Random, log: o.Log,
+		publicURL: o.PublicURL, zone: o.Zone, tracking: o.Tracking, poke: o.Poke, halted: o.Halted, now: o.Now, random: o.Random, log: o.Log,
 	}
 	if s.zone == nil {
 		s.zone = time.UTC

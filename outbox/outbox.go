@@ -72,6 +72,7 @@ type Delivery struct {
 	ExpiresAt               time.Time
 	Data                    json.RawMessage // what the sender of a single message gave
 	Person                  *Person         // nil when the contact was erased meanwhile
+	Named                   bool            // links may lead to the person: consent or the stated ground permits it
 }
 
 // Person is what rendering may know of a contact.

@@ -9,7 +9,9 @@ import (
 // Terms is what a run lays down for all its deliveries, frozen at its start.
 type Terms struct {
 	ReplyTo  string      `json:"reply_to,omitempty"`
-	Tracking string      `json:"tracking,omitempty"` // "person", "aggregate", "off"; empty: the configured one
+	Tracking string      `json:"tracking,omitempty"`        // "person", "aggregate", "off"; empty: the configured one
+	Basis    string      `json:"tracking_basis,omitempty"`  // of "person", as it was when the run began
+	Reason   string      `json:"tracking_reason,omitempty"` // why a basis other than consent held
 	Window   *WindowSpec `json:"window,omitempty"`
 	Test     bool        `json:"test,omitempty"` // a marked copy outside every account
 }

@@ -56,7 +56,7 @@ WITH pick (id) AS MATERIALIZED (
 )
 UPDATE deliveries SET state = 'claimed', reason = '', turn = turn + 1, worker_id = $4, updated_at = $2
 FROM pick WHERE deliveries.id = pick.id
-RETURNING deliveries.id, run_id, batch_id, contact_id, COALESCE(address, ''), turn, attempt, crashes, expires_at, COALESCE(data, '')`
+RETURNING deliveries.id, run_id, batch_id, contact_id, COALESCE(address, ''), turn, attempt, crashes, expires_at, COALESCE(data, ''), FALSE`
 
 const qCountClaim query = `UPDATE batches SET queued = queued - $2, claimed = claimed + $2 WHERE id = $1`
 
@@ -75,8 +75,9 @@ WHERE c.id = CAST(e.value AS BIGINT)`
 func (s *Store) Claim(ctx context.Context, batch, worker int64, n int, now time.Time) ([]outbox.Delivery, error) {
 	var out []outbox.Delivery
 	var found people
+	q, named := s.claiming()
 	err := s.update(ctx, quick, func(t tx) (err error) {
-		out, err = collectInto(ctx, t, make([]outbox.Delivery, 0, n), qClaim, scanClaimed, batch, micros(now), n, worker)
+		out, err = collectInto(ctx, t, make([]outbox.Delivery, 0, n), q, scanClaimed, batch, micros(now), n, worker)
 		if err != nil || len(out) == 0 {
 			return err
 		}
@@ -97,6 +98,9 @@ func (s *Store) Claim(ctx context.Context, batch, worker int64, n int, now time.
 		return nil, fmt.Errorf("claim from batch %d: %w", batch, err)
 	}
 	found.join(out)
+	for i := range out {
+		out[i].Named = out[i].Named || named
+	}
 	sort.Slice(out, func(i, j int) bool { return out[i].ID < out[j].ID })
 	return out, nil
 }
@@ -104,7 +108,7 @@ func (s *Store) Claim(ctx context.Context, batch, worker int64, n int, now time.
 func scanClaimed(scan func(...any) error) (d outbox.Delivery, err error) {
 	var expires int64
 	var data string
-	err = scan(&d.ID, &d.Run, &d.Batch, &d.Contact, &d.Address, &d.Turn, &d.Attempt, &d.Crashes, &expires, &data)
+	err = scan(&d.ID, &d.Run, &d.Batch, &d.Contact, &d.Address, &d.Turn, &d.Attempt, &d.Crashes, &expires, &data, &d.Named)
 	d.ExpiresAt = when(expires)
 	if data != "" {
 		d.Data = json.RawMessage(data)
@@ -182,7 +186,7 @@ func (s *Store) Rest(ctx context.Context, batch int64) error {
 }
 
 const qDelivered query = `
-SELECT id, run_id, batch_id, contact_id, COALESCE(address, ''), turn, attempt, crashes, expires_at, COALESCE(data, '')
+SELECT id, run_id, batch_id, contact_id, COALESCE(address, ''), turn, attempt, crashes, expires_at, COALESCE(data, ''), FALSE
 FROM deliveries WHERE run_id = $1 AND contact_id = $2`
 
 // Delivered returns the delivery of a run to a contact with its person, for
@@ -199,6 +203,9 @@ func (s *Store) Delivered(ctx context.Context, run, contact int64) (outbox.Deliv
 			return d, fmt.Errorf("read the person of delivery %s: %w", rapport.DeliveryID(run, contact), s.classify(err))
 		}
 		people.join(list)
+		if list[0].Named, err = s.namedNow(ctx, run, contact); err != nil {
+			return d, fmt.Errorf("ask whether delivery %s may lead to its person: %w", rapport.DeliveryID(run, contact), s.classify(err))
+		}
 	}
 	if !ok || list[0].Person == nil {
 		return d, rapport.NotFoundf("there is no delivery %s", rapport.DeliveryID(run, contact))

@@ -40,6 +40,9 @@ func (s *Store) AddResponses(ctx context.Context, events []responses.Event, burs
 		if err != nil {
 			return err
 		}
+		if err := t.attributed(ctx, judged); err != nil {
+			return err
+		}
 		if added, err = t.exec(ctx, qAddResponses, responseRows(judged)); err != nil || len(bursts) == 0 {
 			return err
 		}

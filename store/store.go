@@ -19,21 +19,23 @@ type Options struct {
 	Database string           // empty: SQLite in Data; else postgres://…
 	Data     string           // the data folder; it must exist
 	Now      func() time.Time // the clock of everything that is written
+	Tracking Tracking         // whose links may lead to them
 	Log      *slog.Logger
 }
 
 // Store implements what every room asks of a database. It is safe for
 // concurrent use.
 type Store struct {
-	d     *dialect
-	pools *pools
-	lanes lanes
-	views chan struct{} // one for each read-only transaction at once
-	data  string
-	now   func() time.Time
-	log   *slog.Logger
-	texts sync.Map // query → its text on this engine
-	stmts sync.Map // statement{pool, query} → *sql.Stmt
+	d        *dialect
+	pools    *pools
+	lanes    lanes
+	views    chan struct{} // one for each read-only transaction at once
+	data     string
+	tracking Tracking
+	now      func() time.Time
+	log      *slog.Logger
+	texts    sync.Map // query → its text on this engine
+	stmts    sync.Map // statement{pool, query} → *sql.Stmt
 }
 
 // pools are the handles on one database; writer is nil on PostgreSQL.
@@ -85,7 +87,7 @@ func Migrate(ctx context.Context, o Options) ([]string, error) {
 }
 
 func connect(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{d: &sqliteDialect, data: o.Data, now: o.Now, log: o.Log, views: make(chan struct{}, readers/2)}
+	s := &Store{d: &sqliteDialect, data: o.Data, now: o.Now, log: o.Log, tracking: o.Tracking, views: make(chan struct{}, readers/2)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -25,10 +25,7 @@ func (h *House) open(ctx context.Context, run outbox.Run) (worker.Compose, error
 	if err != nil {
 		return nil, err
 	}
-	tracking := run.Tracking
-	if tracking == "" {
-		tracking = h.Config.Tracking
-	}
+	permitted := h.Tracking()
 	marketing := run.Class == channels.Marketing
 	data := &lastData{}
 	return func(ctx context.Context, d outbox.Delivery) (channels.Message, error) {
@@ -37,8 +34,9 @@ func (h *House) open(ctx context.Context, run outbox.Run) (worker.Compose, error
 			return channels.Message{}, err
 		}
 		subject := responses.Subject{Run: run.ID, Contact: d.Contact, Driver: run.Driver, Topic: run.Topic}
-		links := h.links.For(subject, tracking != "person")
-		view.Links, view.Track = links, tracking != "off"
+		tracking := permitted.Links(run.Tracking, d.Named)
+		links := h.links.For(subject, tracking != outbox.TrackPerson)
+		view.Links, view.Track = links, tracking != outbox.TrackOff
 		out, err := letter.Render(ctx, view)
 		if err != nil {
 			return channels.Message{}, err

@@ -262,9 +262,7 @@ func network(r *http.Request) string {
 func (p *Pages) event(r *http.Request, kind responses.Kind, s responses.Subject) responses.Event {
 	e := responses.Event{Kind: kind, Run: s.Run, Contact: s.Contact, At: p.o.Now()}
 	e.Machine, e.Agent = responses.Classify(kind, hitOf(r))
-	if s.Contact == 0 {
-		e.Visitor = p.visitor(r)
-	}
+	e.Visitor = p.visitor(r) // also where somebody is named: they may have withdrawn since
 	return e
 }
 
