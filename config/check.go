@@ -63,6 +63,7 @@ func (l *loader) check() {
 	l.checkTopics(c.Topics)
 	l.checkChannels(c.Channels)
 	l.checkNotify(c)
+	l.checkForms(c)
 	l.checkPages(c.Pages)
 }
 

@@ -36,6 +36,8 @@ type Config struct {
 	Topics          []Topic           `json:"topics"`
 	Channels        []Channel         `json:"-"`
 	Notify          []Notice          `json:"notify"`
+	Requests        Requests          `json:"requests"`
+	Forms           []Form            `json:"forms"`
 }
 
 // Log is how the program talks to its operators.

@@ -20,14 +20,15 @@ func Reference() []Setting {
 	var c Config
 	var out []Setting
 	for _, s := range leaves(reflect.ValueOf(&c).Elem(), "") {
-		if s.path == "topics" || s.path == "notify" {
+		if s.path == "topics" || s.path == "notify" || s.path == "forms" {
 			continue
 		}
 		out = append(out, describe(s, s.path, prefix+variable(s.path)))
 	}
 	out = append(out, listed(&Topic{}, "topics[]", prefix+"TOPICS_<NAME>_")...)
 	out = append(out, listed(&Channel{}, "channels[]", prefix+"CHANNELS_<NAME>_")...)
-	return append(out, listed(&Notice{}, "notify[]", "")...)
+	out = append(out, listed(&Notice{}, "notify[]", "")...)
+	return append(out, listed(&Form{}, "forms[]", "")...)
 }
 
 func listed(of any, list, variables string) []Setting {
@@ -40,7 +41,7 @@ func listed(of any, list, variables string) []Setting {
 		out = append(out, describe(s, list+"."+s.path, env))
 	}
 	if variables == "" {
-		out[0].Env = prefix + "NOTIFY (the whole list as YAML)"
+		out[0].Env = prefix + variable(strings.TrimSuffix(list, "[]")) + " (the whole list as YAML)"
 	}
 	return out
 }
