@@ -50,10 +50,13 @@ type Message struct {
 	Class       Class             // decides which headers a letter carries
 	List        string            // stable name of the topic, for List-Id and its like
 	Unsubscribe string            // one-click link (RFC 8058); empty: none
-	Return      string            // signed token that finds this delivery when it bounces
-	ReplyTo     string            // where answers go; empty: the channel's own setting
-	Files       []File            // attachments and inline images
-	Depart      Depart            // permission at the wire; see Leave
+	// UnsubscribeMail is a mailto address (RFC 6068) that ends what Unsubscribe
+	// ends, for those who ask by mail; empty: none.
+	UnsubscribeMail string
+	Return          string // signed token that finds this delivery when it bounces
+	ReplyTo         string // where answers go; empty: the channel's own setting
+	Files           []File // attachments and inline images
+	Depart          Depart // permission at the wire; see Leave
 }
 
 // File is an attachment, or an inline image when ID is set.

@@ -19,6 +19,10 @@ type Driver struct {
 	Files   bool    // whether messages may carry files
 	Traits  Traits  // how the driver likes to be driven
 	Fields  []Field // its settings, filled by Define from the settings struct
+	// Returned judges a report of non-delivery that comes back later: its status
+	// (RFC 3463, "5.1.1") and the text of the server that refused. Nil: the
+	// driver has no such reports.
+	Returned func(status, diagnostic string) Failure
 
 	open  func(ctx context.Context, env Env, raw json.RawMessage) (Channel, error)
 	check func(raw json.RawMessage) error

@@ -40,6 +40,10 @@ func (l *Linker) Return(run, contact int64) string {
 	return l.tokens.Sign(ForReturn, Subject{Run: run, Contact: contact})
 }
 
+// Reply is the signed token that a letter names for those who ask for an end
+// by mail; it survives a change of case and works without end.
+func (l *Linker) Reply(s Subject) string { return l.tokens.Sign(ForReply, s) }
+
 // Links are the addresses of one message; each token is signed when it is
 // first asked for. One goroutine may use it at a time.
 type Links struct {

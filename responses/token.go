@@ -29,22 +29,27 @@ const (
 	ForRequest     Purpose = "request" // Run is the number of the request
 	ForForm        Purpose = "form"    // a form that was shown: Run is the second, Topic the form
 	ForRenewal     Purpose = "renewal"
+	ForReply       Purpose = "reply" // to end something by mail
 )
 
 func purposes() []Purpose {
-	return []Purpose{ForClick, ForOpen, ForUnsubscribe, ForPreferences, ForView, ForReturn, ForRequest, ForForm, ForRenewal}
+	return []Purpose{ForClick, ForOpen, ForUnsubscribe, ForPreferences, ForView, ForReturn, ForRequest, ForForm, ForRenewal, ForReply}
 }
 
 // scoped says whether tokens of the purpose hold driver and topic, so that
 // they work for as long as the contact exists, whatever became of the run.
 func (p Purpose) scoped() bool {
 	switch p {
-	case ForUnsubscribe, ForPreferences, ForRenewal, ForForm:
+	case ForUnsubscribe, ForPreferences, ForRenewal, ForForm, ForReply:
 		return true
 	case ForClick, ForOpen, ForView, ForReturn, ForRequest:
 	}
 	return false
 }
+
+// folded says whether tokens of the purpose survive a change of case, as mail
+// servers and programs make it.
+func (p Purpose) folded() bool { return p == ForReturn || p == ForReply }
 
 // ErrToken is the answer to everything that was not signed here for that
 // purpose. It does not say what is wrong.
@@ -150,7 +155,7 @@ func (t *Tokens) append(out []byte, p Purpose, s Subject) []byte {
 		b = appendName(b, s.Topic)
 	}
 	b = m.sign(b)
-	if p == ForReturn {
+	if p.folded() {
 		out = t.folded.AppendEncode(out, b)
 	} else {
 		out = t.spelling.AppendEncode(out, b)
@@ -169,17 +174,17 @@ func appendName(b []byte, name string) []byte {
 
 // Read returns the subject of a token of that purpose, or ErrToken.
 func (t *Tokens) Read(p Purpose, token string) (Subject, error) {
-	if len(token) > maxToken || strings.ContainsAny(token, "\r\n") { // the decoders skip line ends
+	if len(token) > 2*maxToken || strings.ContainsAny(token, "\r\n") { // the decoders skip line ends
 		return Subject{}, ErrToken
 	}
 	var b []byte
 	var err error
-	if p == ForReturn {
+	if p.folded() {
 		b, err = t.folded.DecodeString(strings.ToLower(token))
 	} else {
 		b, err = t.spelling.DecodeString(token)
 	}
-	if err != nil || len(b) <= macBytes {
+	if err != nil || len(b) <= macBytes || p.folded() && t.folded.EncodeToString(b) != strings.ToLower(token) {
 		return Subject{}, ErrToken
 	}
 	body, sum := b[:len(b)-macBytes], b[len(b)-macBytes:]

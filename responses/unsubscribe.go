@@ -10,17 +10,21 @@ import (
 	"rapport"
 )
 
-// Withdrawal is a person's "no" that came by a link.
+// Withdrawal is a person's "no" that came back to a message.
 type Withdrawal struct {
 	Subject
-	Source  string // which page: "one-click", "unsubscribe page", "preference page"
-	IP      string // evidence for the ledger
-	Agent   string
-	Wording string // reference to the text the person saw
+	Source    string // which door: "one-click", "unsubscribe page", "mail", "reply", "button" …
+	Method    string // "link", "mail" or "chat"; empty: link
+	IP        string // evidence for the ledger
+	Agent     string
+	Wording   string // reference to the text the person saw
+	Reference string // what finds the act outside, like the Message-ID of a mail
+	// All ends everything of the driver that is advertising, not only the topic.
+	All bool
 }
 
-// Withdraw ends the permission of a contact for a driver and topic. It is
-// durable when it returns nil; saying it twice is no error. A contact that is
+// Withdraw ends the permission of a contact for a driver and topic, or for all
+// advertising of the driver. It is durable when it returns nil; saying it twice is no error. A contact that is
 // gone is a NotFound error.
 type Withdraw func(ctx context.Context, w Withdrawal) error
 

@@ -179,7 +179,14 @@ func (c *composer) appendList(dst []byte, m channels.Message) ([]byte, error) {
 		if err := checkLink(m.Unsubscribe); err != nil {
 			return dst, err
 		}
-		dst = append(append(append(dst, "List-Unsubscribe: <"...), m.Unsubscribe...), ">\r\n"...)
+		dst = append(append(append(dst, "List-Unsubscribe: <"...), m.Unsubscribe...), '>')
+		if m.UnsubscribeMail != "" {
+			if !isMailto(m.UnsubscribeMail) {
+				return dst, errors.New("the address to unsubscribe by mail is not like mailto:name@example.com?subject=word")
+			}
+			dst = append(append(append(dst, ",\r\n <"...), m.UnsubscribeMail...), '>')
+		}
+		dst = append(dst, "\r\n"...)
 		dst = append(dst, "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"...)
 	}
 	return append(dst, "Precedence: bulk\r\nX-Auto-Response-Suppress: OOF, AutoReply\r\n"...), nil
@@ -223,6 +230,22 @@ func isPlainLink(link string) bool {
 		c := rest[i]
 		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '.' &&
 			(i < host || strings.IndexByte("/_~?=&", c) < 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// isMailto says whether text is a mailto address that can stand between < and >
+// in a header: an address and maybe a subject, of plain characters.
+func isMailto(text string) bool {
+	rest, ok := strings.CutPrefix(text, "mailto:")
+	if !ok || len(text) > tokenMax || strings.Count(rest, "@") != 1 {
+		return false
+	}
+	for i := range len(rest) {
+		c := rest[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && strings.IndexByte("@._+-=?%", c) < 0 {
 			return false
 		}
 	}

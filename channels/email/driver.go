@@ -23,8 +23,9 @@ var Driver = channels.Define(channels.Driver{
 		{Name: "html", Syntax: channels.HTML, Required: true, Help: "the letter as HTML"},
 		{Name: "text", Syntax: channels.Plain, Help: "the letter as plain text; made from the HTML when absent"},
 	},
-	Files:  true,
-	Traits: channels.Traits{Concurrency: defaultConnections},
+	Files:    true,
+	Traits:   channels.Traits{Concurrency: defaultConnections},
+	Returned: returned,
 }, func(_ context.Context, env channels.Env, s Settings) (channels.Channel, error) {
 	return open(env, s, env.Now)
 })
