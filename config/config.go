@@ -37,7 +37,7 @@ type Config struct {
 	Channels        []Channel         `json:"-"`
 	Notify          []Notice          `json:"notify"`
 	Requests        Requests          `json:"requests"`
-	Forms           []Form            `json:"forms"`
+	Forms           []Form            `json:"forms,omitempty"`
 }
 
 // Log is how the program talks to its operators.
