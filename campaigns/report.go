@@ -99,6 +99,7 @@ type Report struct {
 	Account   outbox.Account `json:"account"`
 	Responses []Responded    `json:"responses"` // without links
 	Links     []Responded    `json:"links"`
+	Tracking  Tracked        `json:"tracking"`
 }
 
 // Deliveries lists deliveries by number.
@@ -133,6 +134,9 @@ func (s *Service) Report(ctx context.Context, ref, run string) (Report, error) {
 	}
 	out := Report{Responses: []Responded{}, Links: []Responded{}}
 	if out.Account, err = s.reports.Account(ctx, r.UID); err != nil {
+		return out, err
+	}
+	if out.Tracking, err = s.Tracked(ctx, r); err != nil {
 		return out, err
 	}
 	list, err := s.reports.Responses(ctx, r.ID)

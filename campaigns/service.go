@@ -25,6 +25,7 @@ type Service struct {
 	plan      PlanStore
 	reports   ReportStore
 	notes     NoteStore
+	tracked   TrackingStore
 	contacts  *contacts.Service
 	consent   *consent.Service
 	templates *templates.Service
@@ -66,6 +67,7 @@ type Options struct {
 		PlanStore
 		ReportStore
 		NoteStore
+		TrackingStore
 	}
 	Contacts  *contacts.Service
 	Consent   *consent.Service
@@ -87,7 +89,7 @@ type Options struct {
 // New makes the service.
 func New(o Options) *Service {
 	s := &Service{
-		store: o.Store, runs: o.Store, plan: o.Store, reports: o.Store, notes: o.Store,
+		store: o.Store, runs: o.Store, plan: o.Store, reports: o.Store, notes: o.Store, tracked: o.Store,
 		contacts: o.Contacts, consent: o.Consent, templates: o.Templates, drivers: o.Drivers, channels: o.Channels,
 		publicURL: o.PublicURL, zone: o.Zone, tracking: o.Tracking, poke: o.Poke, halted: o.Halted, now: o.Now, random: o.Random, log: o.Log,
 	}

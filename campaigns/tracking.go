@@ -2,6 +2,7 @@ package campaigns
 
 import (
 	"context"
+	"fmt"
 
 	"rapport"
 	"rapport/consent"
@@ -26,4 +27,52 @@ func (s *Service) freezeTracking(t *outbox.Terms, asked string) {
 	if t.Tracking == outbox.TrackPerson {
 		t.Basis, t.Reason = s.tracking.Basis, s.tracking.Reason
 	}
+}
+
+// TrackingStore counts what letters told.
+type TrackingStore interface {
+	// Tracked counts the letters of a run that led to their person, and hits.
+	Tracked(ctx context.Context, run int64) (Tracked, error)
+}
+
+// Tracked says of whom a run's letters told what. Rates are of the people who
+// are tracked by person, and of nobody else.
+type Tracked struct {
+	Mode   string `json:"mode"`             // person, aggregate or off
+	Basis  string `json:"basis,omitempty"`  // of person, as it was when the run began
+	Reason string `json:"reason,omitempty"` // why a basis other than consent held
+
+	Sent     int64 `json:"sent"`      // letters that were sent or may have arrived
+	ByPerson int64 `json:"by_person"` // of them those whose links lead to their person
+
+	// People tracked by person who opened and clicked, machines left out.
+	Opened     int64    `json:"opened"`
+	Clicked    int64    `json:"clicked"`
+	OpenRate   *float64 `json:"open_rate"`  // of ByPerson; null: nobody is
+	ClickRate  *float64 `json:"click_rate"` // of ByPerson; null: nobody is
+	AnonOpens  int64    `json:"opens_unnamed"`
+	AnonClicks int64    `json:"clicks_unnamed"` // hits that name nobody, each counted
+}
+
+// rate is the part of people tracked by person.
+func (t Tracked) rate(n int64) *float64 {
+	if t.ByPerson == 0 {
+		return nil
+	}
+	r := float64(n) / float64(t.ByPerson)
+	return &r
+}
+
+// Tracked counts of whom a run's letters told what.
+func (s *Service) Tracked(ctx context.Context, r Run) (Tracked, error) {
+	t, err := s.tracked.Tracked(ctx, r.ID)
+	if err != nil {
+		return t, fmt.Errorf("count who of %s is tracked: %w", r.Name, err)
+	}
+	t.Mode, t.Basis, t.Reason = s.tracking.For(r.Terms.Tracking), r.Terms.Basis, r.Terms.Reason
+	if r.Terms.Tracking != "" {
+		t.Mode = r.Terms.Tracking
+	}
+	t.OpenRate, t.ClickRate = t.rate(t.Opened), t.rate(t.Clicked)
+	return t, nil
 }

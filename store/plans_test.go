@@ -33,6 +33,9 @@ func hot() map[string]struct {
 	judged := []any{"pigeon", int64(1), "loft", ids, int64(1), "{}", int64(0)}
 	return map[string]statement{
 		"claim":        {qClaim, []any{int64(1), int64(2), 100, int64(1)}},
+		"claim_yes":    {qClaimGranted, []any{int64(1), int64(2), 100, int64(1)}},
+		"claim_no":     {qClaimStated, []any{int64(1), int64(2), 100, int64(1)}},
+		"named":        {qNamed, []any{"[[1,1],[1,2]]"}},
 		"persons":      {qPersons, []any{ids}},
 		"facts":        {qFacts, []any{ids}},
 		"due":          {qDue, []any{"bulk", int64(2), 10}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"rapport/campaigns"
 	"rapport/outbox"
 	"rapport/responses"
 )
@@ -154,6 +155,37 @@ func (t tx) attributed(ctx context.Context, events []responses.Event) error {
 		}
 	}
 	return nil
+}
+
+const qTracked query = `SELECT COUNT(*), COUNT(tracked) FROM deliveries WHERE run_id = $1 AND state IN ('sent', 'uncertain')`
+
+const qTrackedHits query = `
+SELECT kind, COUNT(DISTINCT NULLIF(contact_id, 0)), SUM(CASE WHEN contact_id = 0 THEN 1 ELSE 0 END) FROM responses
+WHERE run_id = $1 AND kind IN ('opened', 'clicked') AND machine = 0 GROUP BY kind`
+
+// Tracked implements campaigns.TrackingStore.
+func (s *Store) Tracked(ctx context.Context, run int64) (out campaigns.Tracked, err error) {
+	err = s.view(ctx, func(r runner) error {
+		_, _, err := one(ctx, r, qTracked, func(scan func(...any) error) (struct{}, error) {
+			return struct{}{}, scan(&out.Sent, &out.ByPerson)
+		}, run)
+		if err != nil {
+			return err
+		}
+		_, err = collect(ctx, r, qTrackedHits, func(scan func(...any) error) (struct{}, error) {
+			var kind responses.Kind
+			var people, unnamed int64
+			err := scan(&kind, &people, &unnamed)
+			if kind == responses.Opened {
+				out.Opened, out.AnonOpens = people, unnamed
+			} else {
+				out.Clicked, out.AnonClicks = people, unnamed
+			}
+			return struct{}{}, err
+		}, run)
+		return err
+	})
+	return out, s.classify(err)
 }
 
 // namedNow says whether a letter of a delivery that is written once more may

@@ -289,12 +289,13 @@ func (c *cli) printReport(w io.Writer, r campaigns.Report) {
 	c.printAccount(w, r.Account)
 	if len(r.Responses) > 0 {
 		_, _ = fmt.Fprintln(w)
-		t := newTable("RESPONSE", "BY", "PEOPLE", "TIMES", "OF SENT")
+		t := newTable("RESPONSE", "BY", "PEOPLE", "TIMES")
 		for _, x := range r.Responses {
-			t.row(x.Kind, who(x.Machine), number(x.People), number(x.N), share(x.People, r.Account.States[outbox.Sent]))
+			t.row(x.Kind, who(x.Machine), number(x.People), number(x.N))
 		}
 		t.write(w)
 	}
+	printTracked(w, r.Tracking)
 	if len(r.Links) > 0 {
 		_, _ = fmt.Fprintln(w)
 		t := newTable("LINK", "BY", "PEOPLE", "TIMES", "ADDRESS")
@@ -304,6 +305,26 @@ func (c *cli) printReport(w io.Writer, r campaigns.Report) {
 		t.write(w)
 	}
 	c.hint("Sent means accepted by the server.")
+}
+
+// printTracked says whom the rates are about.
+func printTracked(w io.Writer, t campaigns.Tracked) {
+	_, _ = fmt.Fprintf(w, "\nTracked by person: %s of %s (%s)", number(t.ByPerson), number(t.Sent), share(t.ByPerson, t.Sent))
+	switch {
+	case t.Mode != outbox.TrackPerson:
+		_, _ = fmt.Fprintf(w, "; this run tracks %s", map[bool]string{true: "nothing", false: "in numbers only"}[t.Mode == outbox.TrackOff])
+	case t.Basis != "" && t.Basis != outbox.ByOwnConsent:
+		_, _ = fmt.Fprintf(w, " on the ground of %s: %s", t.Basis, t.Reason)
+	case t.Basis != "":
+		_, _ = fmt.Fprint(w, ", who agreed to it")
+	}
+	_, _ = fmt.Fprintln(w)
+	if t.ByPerson > 0 {
+		_, _ = fmt.Fprintf(w, "Of them %s (%s) opened and %s (%s) clicked.\n", number(t.Opened), share(t.Opened, t.ByPerson), number(t.Clicked), share(t.Clicked, t.ByPerson))
+	}
+	if t.AnonOpens+t.AnonClicks > 0 {
+		_, _ = fmt.Fprintf(w, "Besides, %s and %s that name nobody.\n", count(t.AnonOpens, "open", "opens"), count(t.AnonClicks, "click", "clicks"))
+	}
 }
 
 func who(machine bool) string {
