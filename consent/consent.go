@@ -120,7 +120,21 @@ type Entry struct {
 	Agent   string
 	Actor   string // who wrote it down
 	Salt    []byte // 16 random octets, the key of the commitment
+
+	Clock string // whose clock At is of; empty: see Terms.Apply
+	// What Terms.Apply fills in: who is responsible, which law applies, what
+	// kinds of data are worked with for it.
+	Controller   string
+	Jurisdiction string
+	Categories   []string
 }
+
+// Whose clock the time of an entry is of.
+const (
+	OurClock    = "server" // this program recorded it when it happened
+	StatedClock = "stated" // whoever recorded it said when it happened
+	FileClock   = "import" // nobody said: a file was read then
+)
 
 // NoticeRef names the exact wording a person saw: one text of a stored
 // Wording. Hash is TextHash of it.
@@ -175,6 +189,12 @@ type Current struct {
 	Address string    `json:"address"`
 	At      time.Time `json:"at"`    // the newest act of the person so far
 	Entry   int64     `json:"entry"` // the line that made it
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// Ended says whether the answer has come to its end by that moment.
+func (c Current) Ended(now time.Time) bool {
+	return !c.Expires.IsZero() && !now.Before(c.Expires)
 }
 
 // Outcome is what became of an entry.
@@ -200,8 +220,9 @@ const again = time.Hour
 // answer afterwards and whether there is something to write. A "no" is always
 // heard, however old, and said anew it counts anew. A "yes" never overturns a
 // "no" unless it is dated, newer than the last "no" and resubscribes, and an
-// older "yes" never replaces a newer one. Nothing is written when nothing would
-// change.
+// older "yes" never replaces a newer one. A newer "yes" renews one that has an
+// end, and an expiry ends what waits and a "yes" whose end has come, nothing
+// else. Nothing is written when nothing would change.
 func Next(cur Current, e Entry) (next Current, changes bool, err error) {
 	next = cur
 	next.State, next.Answer, next.Basis = e.State, e.State.Answer(), e.Basis
@@ -211,14 +232,16 @@ func Next(cur Current, e Entry) (next Current, changes bool, err error) {
 	if e.At.After(cur.At) {
 		next.At = e.At
 	}
+	next.Expires = time.Time{}
 	switch e.State {
 	case Requested, Granted, Confirmed:
+		next.Expires = e.Expires
 		return yes(cur, next, e)
 	case Withdrawn, Objected:
 		changes = cur.Answer != No || (cur.State == Withdrawn && e.State == Objected) ||
 			!e.Undated && e.At.Sub(cur.At) >= again
 	case Expired:
-		changes = cur.Answer == Yes || cur.Answer == Wait
+		changes = cur.Answer == Wait || cur.Answer == Yes && cur.Ended(e.At)
 	case Erased:
 		changes = cur.State != Erased
 	}
@@ -238,7 +261,7 @@ func yes(cur, next Current, e Entry) (Current, bool, error) {
 	if cur.Answer == No && (!e.Resubscribe || e.Undated || !e.At.After(cur.At)) {
 		return cur, false, ErrWithdrawn
 	}
-	if cur.Answer == None || cur.Answer == No {
+	if cur.Answer == None || cur.Answer == No || cur.Ended(e.At) {
 		return next, true, nil
 	}
 	if e.At.Before(cur.At) {
@@ -249,12 +272,18 @@ func yes(cur, next Current, e Entry) (Current, bool, error) {
 	}
 	switch e.State {
 	case Granted:
-		return keep(cur, next, cur.Answer == Wait || e.Basis != cur.Basis)
+		return keep(cur, next, cur.Answer == Wait || e.Basis != cur.Basis || renews(cur, e))
 	case Confirmed:
-		return keep(cur, next, cur.State != Confirmed)
+		return keep(cur, next, cur.State != Confirmed || renews(cur, e))
 	default:
 		return cur, false, nil // a request for what is pending or granted already
 	}
+}
+
+// renews says whether a "yes" that changes nothing else moves the end of the
+// one that stands further away.
+func renews(cur Current, e Entry) bool {
+	return !cur.Expires.IsZero() && !e.Undated && e.At.Sub(cur.At) >= again && (e.Expires.IsZero() || e.Expires.After(cur.Expires))
 }
 
 func keep(cur, next Current, changes bool) (Current, bool, error) {

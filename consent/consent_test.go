@@ -22,6 +22,10 @@ func TestNext(t *testing.T) {
 	with := func(e Entry, change func(*Entry)) Entry { change(&e); return e }
 	again := func(e *Entry) { e.Resubscribe = true }
 	undated := func(e *Entry) { e.Undated = true }
+	until := func(d int) func(*Entry) { return func(e *Entry) { e.Expires = day(d) } }
+	ends := yes
+	ends.Expires = day(9)
+	of := func(c Current, s State) Current { c.State = s; return c }
 	for _, c := range []struct {
 		name    string
 		cur     Current
@@ -56,6 +60,16 @@ func TestNext(t *testing.T) {
 		{"no again of a file without times", no, with(say(Withdrawn, 6), undated), No, false, nil},
 		{"yes after no, of a file without times", no, with(with(say(Granted, 6), again), undated), No, false, ErrWithdrawn},
 		{"objection after no", no, say(Objected, 6), No, true, nil},
+		{"expiry of a yes without end", yes, say(Expired, 6), Yes, false, nil},
+		{"expiry before the end", ends, say(Expired, 8), Yes, false, nil},
+		{"expiry at the end", ends, say(Expired, 9), None, true, nil},
+		{"renewal", ends, with(say(Granted, 6), until(20)), Yes, true, nil},
+		{"renewal of a confirmed one", of(ends, Confirmed), with(say(Confirmed, 6), until(20)), Yes, true, nil},
+		{"renewal by a file without times", ends, with(with(say(Granted, 6), until(20)), undated), Yes, false, nil},
+		{"renewal to an earlier end", ends, with(say(Granted, 6), until(8)), Yes, false, nil},
+		{"a yes without end after one with an end", ends, say(Granted, 6), Yes, true, nil},
+		{"a yes with an end after one without", yes, with(say(Granted, 6), until(20)), Yes, false, nil},
+		{"a request after the end", ends, say(Requested, 9), Wait, true, nil},
 		{"expiry of a request", wait, say(Expired, 6), None, true, nil},
 		{"expiry of nothing", none, say(Expired, 6), None, false, nil},
 		{"expiry of a no", no, say(Expired, 6), No, false, nil},
@@ -92,7 +106,11 @@ func TestHistories(t *testing.T) {
 				Source:      rapid.SampledFrom([]string{"", "form"}).Draw(t, "source"),
 				Address:     rapid.SampledFrom([]string{"a", "b"}).Draw(t, "address"),
 			}
+			if end := rapid.IntRange(0, 9).Draw(t, "end"); end > 0 {
+				e.Expires = day(end)
+			}
 			stood := cur.Address
+			ended := cur.Ended(e.At)
 			next, changes, _ := Next(cur, e)
 			if cur.Answer == No && next.Answer != No {
 				if !e.At.After(lastNo) {
@@ -119,13 +137,13 @@ func TestHistories(t *testing.T) {
 			case No:
 				model = No
 			case None:
-				if model != No {
+				if model == Wait || model == Yes && ended {
 					model = None
 				}
 			case Yes, Wait:
 				heard := (e.State == Requested || e.Source != "") && (model != No || e.Resubscribe && e.At.After(newest))
 				other := model == Yes && e.State == Requested && (e.Address == stood || e.At.Before(newest))
-				if heard && !other && (model == None || model == No || !e.At.Before(newest)) {
+				if heard && (ended || !other && (model == None || model == No || !e.At.Before(newest))) {
 					model = cur.Answer // which of the two is the table's matter
 					if model != Yes && model != Wait {
 						t.Fatalf("a %s that should be heard leaves %q", e.State, model)
@@ -157,11 +175,11 @@ func TestChain(t *testing.T) {
 		n := rapid.IntRange(1, 6).Draw(t, "lines")
 		list := make([]Line, n)
 		for i := range list {
-			list[i] = Line{ID: int64(i + 1), Contact: 7, Driver: "d", TopicID: 1, State: Granted, Basis: ByConsent, At: day(1), RecordedAt: day(2), Commitment: "c"}
+			list[i] = Line{ID: int64(i + 1), Contact: 7, Driver: "d", TopicID: 1, State: Granted, Basis: ByConsent, At: day(1), RecordedAt: day(2), Commitment: "c", Topic: "t", Schema: Schema, Expires: day(9)}
 		}
 		seal := Chain(Seal{}, list, day(3))
 		i := rapid.IntRange(0, n-1).Draw(t, "line")
-		switch rapid.IntRange(0, 8).Draw(t, "field") {
+		switch rapid.IntRange(0, 11).Draw(t, "field") {
 		case 0:
 			list[i].Contact++
 		case 1:
@@ -180,6 +198,12 @@ func TestChain(t *testing.T) {
 			list[i].Commitment += "c"
 		case 8:
 			list = append(list[:i], list[i+1:]...)
+		case 9:
+			list[i].Topic = "u"
+		case 10:
+			list[i].Schema--
+		case 11:
+			list[i].Expires = time.Time{}
 		}
 		if again := Chain(Seal{}, list, day(3)); again.Hash == seal.Hash {
 			t.Fatal("a changed ledger has the same seal")

@@ -23,8 +23,14 @@ type Line struct {
 	Basis      Basis
 	At         time.Time
 	RecordedAt time.Time
-	Commitment string // see Commit
+	Schema     int       // how the line is hashed; new ones are of Schema
+	Expires    time.Time // the end of a "yes"; zero: none
+	Commitment string    // see Commit
 }
+
+// Schema is how new lines are hashed. Lines of schema 1 vouch neither for the
+// name of their topic nor for an end.
+const Schema = 2
 
 // Record is a line with its evidence, as long as that was not erased.
 type Record struct {
@@ -33,14 +39,42 @@ type Record struct {
 	Evidence string // JSON of Evidence, exactly as committed to
 }
 
-// Evidence is what proves an entry. It is stored as JSON beside the line.
+// Evidence is what proves an entry. It is stored as JSON beside the line; lines
+// of schema 1 have the first six at most.
 type Evidence struct {
-	Address string `json:"address,omitempty"`
-	Source  string `json:"source,omitempty"`
-	Wording string `json:"wording,omitempty"`
-	IP      string `json:"ip,omitempty"`
-	Agent   string `json:"agent,omitempty"`
-	Actor   string `json:"actor,omitempty"`
+	Address      string     `json:"address,omitempty"` // canonical
+	Source       string     `json:"source,omitempty"`
+	Wording      string     `json:"wording,omitempty"`
+	IP           string     `json:"ip,omitempty"`
+	Agent        string     `json:"agent,omitempty"`
+	Actor        string     `json:"actor,omitempty"`
+	Given        string     `json:"given,omitempty"`
+	Controller   string     `json:"controller,omitempty"`
+	Channel      string     `json:"channel,omitempty"`
+	Notice       *NoticeRef `json:"notice,omitempty"`
+	Categories   []string   `json:"categories,omitempty"`
+	Method       Method     `json:"method,omitempty"`
+	Form         string     `json:"form,omitempty"`
+	URL          string     `json:"url,omitempty"`
+	Reference    string     `json:"reference,omitempty"`
+	MessageID    string     `json:"message_id,omitempty"`
+	MailedAt     time.Time  `json:"mailed_at,omitzero"`
+	Clock        string     `json:"clock,omitempty"`
+	Jurisdiction string     `json:"jurisdiction,omitempty"`
+}
+
+// evidence is what an entry brings as proof.
+func (e Entry) evidence() Evidence {
+	ev := Evidence{
+		Address: e.Address, Source: e.Source, Wording: e.Wording, IP: e.IP, Agent: e.Agent, Actor: e.Actor,
+		Given: e.Given, Controller: e.Controller, Channel: e.Channel, Categories: e.Categories,
+		Method: e.Method, Form: e.Form, URL: e.URL, Reference: e.Reference,
+		MessageID: e.MessageID, MailedAt: e.MailedAt.UTC(), Clock: e.Clock, Jurisdiction: e.Jurisdiction,
+	}
+	if e.Notice.Name != "" {
+		ev.Notice = &e.Notice
+	}
+	return ev
 }
 
 // Proof reads the evidence of a record; ok is false when it was erased.
@@ -54,14 +88,14 @@ func (r Record) Proof() (ev Evidence, ok bool) {
 // Draft makes the line, and the evidence and salt that go with it, of an entry
 // for the topic of that number. Only the line's own number is still missing.
 func Draft(e Entry, topic int64, recorded time.Time) (Record, error) {
-	text, err := json.Marshal(Evidence{Address: e.Address, Source: e.Source, Wording: e.Wording, IP: e.IP, Agent: e.Agent, Actor: e.Actor})
+	text, err := json.Marshal(e.evidence())
 	if err != nil {
 		return Record{}, fmt.Errorf("write evidence: %w", err)
 	}
 	r := Record{
 		Line: Line{
 			Contact: e.Contact, Driver: e.Driver, TopicID: topic, Topic: e.Topic, State: e.State, Basis: e.Basis,
-			At: e.At, RecordedAt: recorded,
+			At: e.At, RecordedAt: recorded, Schema: Schema, Expires: e.Expires,
 		},
 		Salt: base64.StdEncoding.EncodeToString(e.Salt), Evidence: string(text),
 	}
@@ -85,6 +119,12 @@ func Commit(r Record) string {
 
 // fields appends what a line says, less its own number and commitment.
 func (l Line) fields(b []byte) []byte {
+	if l.Schema != 1 {
+		b = strconv.AppendInt(append(b, "schema "...), int64(l.Schema), 10)
+		b = strconv.AppendQuote(append(b, ' '), l.Topic)
+		b = strconv.AppendInt(append(b, ' '), micros(l.Expires), 10)
+		b = append(b, ' ')
+	}
 	b = strconv.AppendInt(b, l.Contact, 10)
 	b = strconv.AppendQuote(append(b, ' '), l.Driver)
 	b = strconv.AppendInt(append(b, ' '), l.TopicID, 10)
@@ -93,6 +133,14 @@ func (l Line) fields(b []byte) []byte {
 	b = strconv.AppendInt(append(b, ' '), l.At.UnixMicro(), 10)
 	b = strconv.AppendInt(append(b, ' '), l.RecordedAt.UnixMicro(), 10)
 	return append(b, '\n')
+}
+
+// micros is a time as hashes take it in; 0: none.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
 }
 
 // Seal vouches for all lines up to a number, and for the seals before it.
@@ -141,9 +189,14 @@ func Fold(records []Record) []Current {
 		if r.At.After(c.At) {
 			c.At = r.At
 		}
-		if c.Answer == None { // nothing stands any more: the next entry begins afresh
+		c.Expires = time.Time{}
+		switch c.Answer {
+		case None: // nothing stands any more: the next entry begins afresh
 			c.Address, c.At = "", time.Time{}
 			continue
+		case Yes, Wait:
+			c.Expires = r.Expires
+		case No:
 		}
 		if ev, ok := r.Proof(); ok && ev.Address != "" {
 			c.Address = ev.Address

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"rapport"
@@ -17,6 +18,8 @@ type Service struct {
 	store        Store
 	seals        SealStore
 	topics       TopicStore
+	wordings     WordingStore
+	expiry       ExpiryStore
 	suppressions SuppressionStore
 	preferences  PreferenceStore
 	drivers      *channels.Registry
@@ -31,6 +34,8 @@ type Options struct {
 		Store
 		SealStore
 		TopicStore
+		WordingStore
+		ExpiryStore
 		SuppressionStore
 		PreferenceStore
 	}
@@ -45,7 +50,7 @@ type Options struct {
 // New makes the service.
 func New(o Options) *Service {
 	return &Service{
-		store: o.Store, seals: o.Store, topics: o.Store, suppressions: o.Store, preferences: o.Store,
+		store: o.Store, seals: o.Store, topics: o.Store, wordings: o.Store, expiry: o.Store, suppressions: o.Store, preferences: o.Store,
 		drivers: o.Drivers, fingerprint: o.Fingerprint, now: o.Now, random: o.Random,
 	}
 }
@@ -73,6 +78,9 @@ func (s *Service) complete(ctx context.Context, e *Entry) error {
 	}
 	e.Kind = d.Address.Kind
 	if e.Address != "" {
+		if e.Given == "" {
+			e.Given = e.Address
+		}
 		if e.Address, err = d.Address.Normalize(e.Address); err != nil {
 			return rapport.Invalidf("address", "%v", err)
 		}
@@ -89,12 +97,24 @@ func (s *Service) complete(ctx context.Context, e *Entry) error {
 	now := s.now().UTC().Truncate(time.Microsecond)
 	if e.At.IsZero() {
 		e.At = now
+		if e.Clock == "" {
+			e.Clock = OurClock
+		}
 	}
 	if e.At.After(now.Add(time.Minute)) {
 		return rapport.Invalidf("at", "%s lies in the future; consent is recorded when it was given", e.At.Format(time.RFC3339))
 	}
 	if e.Actor == "" {
 		e.Actor = rapport.ActorOf(ctx).Name
+	}
+	if e.Given == e.Address {
+		e.Given = ""
+	}
+	if e.Method != "" && !e.Method.Valid() {
+		return rapport.Invalidf("method", "%q is not a method; known: %s", e.Method, strings.Join(Methods(), ", "))
+	}
+	if !e.Expires.IsZero() && !e.Expires.After(e.At) {
+		return rapport.Invalidf("expires", "%s lies before the declaration itself", e.Expires.Format(time.RFC3339))
 	}
 	e.Salt = make([]byte, saltBytes)
 	if _, err := io.ReadFull(s.random, e.Salt); err != nil {
@@ -155,6 +175,8 @@ type Proof struct {
 	Basis      Basis     `json:"basis"`
 	At         time.Time `json:"at"`
 	RecordedAt time.Time `json:"recorded_at"`
+	Schema     int       `json:"schema"`
+	Expires    time.Time `json:"expires,omitzero"`
 	Commitment string    `json:"commitment"`
 	Evidence   *Evidence `json:"evidence"` // null: erased
 }
@@ -162,7 +184,7 @@ type Proof struct {
 func (r Record) proof() Proof {
 	p := Proof{
 		Entry: r.ID, Contact: r.Contact, Driver: r.Driver, Topic: r.Topic, State: r.State, Basis: r.Basis,
-		At: r.At, RecordedAt: r.RecordedAt, Commitment: r.Commitment,
+		At: r.At, RecordedAt: r.RecordedAt, Schema: r.Schema, Expires: r.Expires, Commitment: r.Commitment,
 	}
 	if ev, ok := r.Proof(); ok {
 		p.Evidence = &ev
@@ -180,19 +202,10 @@ func (s *Service) Show(ctx context.Context, contact int64) (Sheet, error) {
 	if err != nil {
 		return Sheet{}, fmt.Errorf("read the ledger: %w", err)
 	}
-	sheet := Sheet{Standing: standing}
+	now := s.now()
+	sheet := Sheet{Standing: slices.DeleteFunc(standing, func(c Current) bool { return c.Ended(now) })}
 	for _, r := range records {
 		sheet.History = append(sheet.History, r.proof())
 	}
 	return sheet, nil
-}
-
-// StateAt derives the answers that stood for a contact at a moment, from the
-// entries whose acts lie at or before it.
-func (s *Service) StateAt(ctx context.Context, contact int64, at time.Time) ([]Current, error) {
-	records, err := s.store.History(ctx, contact)
-	if err != nil {
-		return nil, fmt.Errorf("read the ledger: %w", err)
-	}
-	return Fold(slices.DeleteFunc(records, func(r Record) bool { return r.At.After(at) })), nil
 }

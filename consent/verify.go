@@ -63,36 +63,74 @@ type Report struct {
 	Unsealed int    `json:"unsealed"` // lines younger than the last seal
 	Erased   int    `json:"erased"`   // lines whose evidence was erased
 	Answers  int    `json:"answers"`  // current answers compared with the ledger
+	Wordings int    `json:"wordings"` // stored texts looked at
 	Head     string `json:"head"`     // hash of the last seal: note it elsewhere to see a ledger cut short
 	Bad      *Bad   `json:"bad"`      // the first thing that is not right; null: all is well
 }
 
-// Bad names the first line that is not as it was written.
+// Bad names the first row that is not as it was written.
 type Bad struct {
-	Entry  int64  `json:"entry"` // the line, or the last line of the seal that does not match
-	After  int64  `json:"after"` // the fault lies after this line
+	Table  string `json:"table"`         // where it stands
+	Row    string `json:"row,omitempty"` // which one, where it is no line of the ledger
+	Entry  int64  `json:"entry"`         // the line, or the last line of the seal that does not match
+	After  int64  `json:"after"`         // the fault lies after this line
 	Reason string `json:"reason"`
 }
 
-// Verify recomputes every seal and every commitment and derives every current
-// answer anew. progress, if not nil, hears how many lines are done. The error
-// is about reading; what is wrong with the ledger is in the report.
+// The tables a fault may stand in.
+const (
+	inLines    = "consent_entries"
+	inEvidence = "consent_evidence"
+	inSeals    = "ledger_seals"
+	inAnswers  = "consents"
+	inWordings = "wordings"
+)
+
+// Verify recomputes the chain of wordings, every seal and every commitment,
+// looks every wording up that an entry refers to, and derives every current
+// answer anew. It reads page by page and ends at the first thing that is not
+// right. progress, if not nil, hears how many lines are done. The error is
+// about reading; what is wrong with the ledger is in the report.
 func (s *Service) Verify(ctx context.Context, progress func(entries int)) (Report, error) {
-	var rep Report
+	return s.VerifyNoted(ctx, "", progress)
+}
+
+// VerifyNoted is Verify against a head that was noted earlier, outside of the
+// database: a ledger that was written anew as a whole does not hold it.
+func (s *Service) VerifyNoted(ctx context.Context, noted string, progress func(entries int)) (Report, error) {
 	if progress == nil {
 		progress = func(int) {}
 	}
-	last, err := s.verifySeals(ctx, &rep, progress)
-	if err != nil || rep.Bad != nil {
-		return rep, err
-	}
-	if err := s.verifyTail(ctx, &rep, last, progress); err != nil || rep.Bad != nil {
-		return rep, err
-	}
-	return rep, s.verifyAnswers(ctx, &rep)
+	v := verification{Service: s, noted: noted, progress: progress}
+	err := v.run(ctx)
+	return v.rep, err
 }
 
-func (s *Service) verifySeals(ctx context.Context, rep *Report, progress func(int)) (Seal, error) {
+// verification is one pass over everything.
+type verification struct {
+	*Service
+	rep      Report
+	noted    string // a head to be found; empty: none
+	notices  map[NoticeRef]bool
+	progress func(entries int)
+}
+
+func (s *verification) run(ctx context.Context) (err error) {
+	rep := &s.rep
+	if s.notices, err = s.verifyWordings(ctx, rep); err != nil || rep.Bad != nil {
+		return err
+	}
+	last, err := s.verifySeals(ctx, rep)
+	if err != nil || rep.Bad != nil {
+		return err
+	}
+	if err := s.verifyTail(ctx, rep, last); err != nil || rep.Bad != nil {
+		return err
+	}
+	return s.verifyAnswers(ctx, rep)
+}
+
+func (s *verification) verifySeals(ctx context.Context, rep *Report) (Seal, error) {
 	var before Seal
 	for {
 		page, err := s.seals.Seals(ctx, before.UpTo, 100)
@@ -104,17 +142,25 @@ func (s *Service) verifySeals(ctx context.Context, rep *Report, progress func(in
 			if err != nil {
 				return before, err
 			}
+			got := Chain(before, lines(records), seal.At)
+			sealed := got.Hash == seal.Hash && got.UpTo == seal.UpTo
 			if s.verifyRecords(rep, before.UpTo, records); rep.Bad != nil {
+				if sealed && rep.Bad.Table == inLines {
+					rep.Bad.Table, rep.Bad.Reason = inEvidence, "the line is as it was sealed, and its evidence is not what was written"
+				}
 				return before, nil
 			}
-			if got := Chain(before, lines(records), seal.At); got.Hash != seal.Hash || got.UpTo != seal.UpTo {
-				rep.Bad = &Bad{Entry: seal.UpTo, After: before.UpTo, Reason: fmt.Sprintf("a line after %d and up to %d was changed, added or removed, or the seal itself was", before.UpTo, seal.UpTo)}
+			if !sealed {
+				rep.Bad = &Bad{Table: inSeals, Entry: seal.UpTo, After: before.UpTo, Reason: fmt.Sprintf("a line after %d and up to %d was changed, added or removed, or the seal itself was", before.UpTo, seal.UpTo)}
 				return before, nil
 			}
 			rep.Seals++
 			rep.Head = seal.Hash
+			if seal.Hash == s.noted {
+				s.noted = ""
+			}
 			before = seal
-			progress(rep.Entries)
+			s.progress(rep.Entries)
 		}
 		if len(page) == 0 {
 			return before, s.verifyHead(ctx, rep, before)
@@ -134,14 +180,17 @@ func (s *Service) sealed(ctx context.Context, after, upTo int64) ([]Record, erro
 
 // verifyHead compares the last seal with what the database noted beside the
 // chain, so that cutting off its end is seen.
-func (s *Service) verifyHead(ctx context.Context, rep *Report, last Seal) error {
+func (s *verification) verifyHead(ctx context.Context, rep *Report, last Seal) error {
 	_, _, err := s.seals.Horizon(ctx)
 	if errors.Is(err, ErrCut) {
-		rep.Bad = &Bad{Entry: last.UpTo, After: last.UpTo, Reason: ErrCut.Error()}
+		rep.Bad = &Bad{Table: inSeals, Entry: last.UpTo, After: last.UpTo, Reason: ErrCut.Error()}
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("read the head of the ledger: %w", err)
+	}
+	if s.noted != "" {
+		rep.Bad = &Bad{Table: inSeals, Entry: last.UpTo, Reason: "no seal has the hash that was noted earlier (" + s.noted + "): the ledger was written anew, or is another one"}
 	}
 	return nil
 }
@@ -149,7 +198,7 @@ func (s *Service) verifyHead(ctx context.Context, rep *Report, last Seal) error 
 // ErrCut says that the chain of seals ends earlier than it did.
 var ErrCut = errors.New("the chain of seals was cut: seals that were written are missing")
 
-func (s *Service) verifyTail(ctx context.Context, rep *Report, last Seal, progress func(int)) error {
+func (s *verification) verifyTail(ctx context.Context, rep *Report, last Seal) error {
 	after := last.UpTo
 	for {
 		records, err := s.store.Ledger(ctx, after, 0, sealLines)
@@ -164,18 +213,22 @@ func (s *Service) verifyTail(ctx context.Context, rep *Report, last Seal, progre
 		}
 		rep.Unsealed += len(records)
 		after = records[len(records)-1].ID
-		progress(rep.Entries)
+		s.progress(rep.Entries)
 	}
 }
 
-// verifyRecords checks each line against its evidence.
-func (s *Service) verifyRecords(rep *Report, after int64, records []Record) {
+// verifyRecords checks each line against its evidence, and that against the
+// wording it refers to.
+func (s *verification) verifyRecords(rep *Report, after int64, records []Record) {
 	for _, r := range records {
 		switch {
 		case r.Salt == "" && r.Evidence == "":
 			rep.Erased++
 		case Commit(r) != r.Commitment:
-			rep.Bad = &Bad{Entry: r.ID, After: after, Reason: "the line or its evidence is not what was written"}
+			rep.Bad = &Bad{Table: inLines, Entry: r.ID, After: after, Reason: "the line or its evidence is not what was written"}
+			return
+		case !s.knowsNotice(r):
+			rep.Bad = &Bad{Table: inWordings, Entry: r.ID, After: after, Reason: "the entry refers to a wording that is not stored, or to another text"}
 			return
 		}
 		rep.Entries++
@@ -183,20 +236,30 @@ func (s *Service) verifyRecords(rep *Report, after int64, records []Record) {
 	}
 }
 
+// knowsNotice says whether the text that a record refers to is stored. Most
+// records refer to none, and are not taken apart for it.
+func (s *verification) knowsNotice(r Record) bool {
+	if !strings.Contains(r.Evidence, `"notice":`) {
+		return true
+	}
+	ev, ok := r.Proof()
+	return ok && (ev.Notice == nil || s.notices[*ev.Notice])
+}
+
 // verifyAnswers derives the answers of everybody from the ledger.
-func (s *Service) verifyAnswers(ctx context.Context, rep *Report) error {
+func (s *verification) verifyAnswers(ctx context.Context, rep *Report) error {
 	return s.everybody(ctx, func(contact int64, records []Record, standing []Current) error {
 		derived := Standing(records)
 		rep.Answers += len(standing)
 		if missing := lostEvidence(records); missing != 0 && rep.Bad == nil {
-			rep.Bad = &Bad{Entry: missing, After: missing - 1, Reason: "its evidence is missing though nobody erased the person"}
+			rep.Bad = &Bad{Table: inEvidence, Entry: missing, After: missing - 1, Reason: "its evidence is missing though nobody erased the person"}
 		}
 		if !same(derived, standing) && rep.Bad == nil {
 			line := int64(0)
 			if len(records) > 0 {
 				line = records[len(records)-1].ID
 			}
-			rep.Bad = &Bad{Entry: line, After: line, Reason: fmt.Sprintf("the current answers of contact number %d are not those of the ledger; rapport consent verify --rebuild makes them so", contact)}
+			rep.Bad = &Bad{Table: inAnswers, Row: fmt.Sprintf("contact number %d", contact), Entry: line, After: line, Reason: fmt.Sprintf("the current answers of contact number %d are not those of the ledger; rapport consent verify --rebuild makes them so", contact)}
 		}
 		if rep.Bad != nil {
 			return errEnough
@@ -233,7 +296,7 @@ func same(a, b []Current) bool {
 	slices.SortFunc(a, order)
 	slices.SortFunc(b, order)
 	return slices.EqualFunc(a, b, func(x, y Current) bool {
-		return x.Driver == y.Driver && x.Topic == y.Topic && x.Answer == y.Answer && x.Address == y.Address && x.Entry == y.Entry && x.At.Equal(y.At)
+		return x.Driver == y.Driver && x.Topic == y.Topic && x.Answer == y.Answer && x.Address == y.Address && x.Entry == y.Entry && x.At.Equal(y.At) && x.Expires.Equal(y.Expires)
 	})
 }
 

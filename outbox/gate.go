@@ -7,13 +7,14 @@ import "time"
 type Facts struct {
 	Run            RunState
 	ExpiresAt      time.Time
-	Address        string // frozen at planning
-	HasContact     bool   // the contact still exists
-	HasAddress     bool   // the address is still one of the contact's
-	Consent        string // current answer: "", "pending", "granted", "withdrawn"
-	ConsentAddress string // the address it was given for
-	Suppression    string // reason, "" for none
-	Held           bool   // the channel is held
+	Address        string    // frozen at planning
+	HasContact     bool      // the contact still exists
+	HasAddress     bool      // the address is still one of the contact's
+	Consent        string    // current answer: "", "pending", "granted", "withdrawn"
+	ConsentAddress string    // the address it was given for
+	ConsentEnds    time.Time // when the answer ends that nobody renews; zero: it does not
+	Suppression    string    // reason, "" for none
+	Held           bool      // the channel is held
 	HeldUntil      time.Time
 }
 
@@ -35,7 +36,7 @@ func Admit(f Facts, now time.Time) (State, Reason) {
 		return Suppressed, Withdrawn
 	case f.Consent == "pending":
 		return Suppressed, PendingConsent
-	case f.Consent != "granted":
+	case f.Consent != "granted", !f.ConsentEnds.IsZero() && !now.Before(f.ConsentEnds):
 		return Suppressed, NoConsent
 	case f.ConsentAddress != f.Address:
 		return Suppressed, OtherAddress
@@ -52,7 +53,7 @@ func Admit(f Facts, now time.Time) (State, Reason) {
 // Candidate is what planning reads about one person of an audience.
 type Candidate struct {
 	Address        string // primary address of the channel's kind, "" for none
-	Consent        string
+	Consent        string // "" also for a "yes" that has come to its end
 	ConsentAddress string
 	Suppression    string
 }

@@ -23,7 +23,7 @@ FROM {{each $1}} JOIN addresses a ON a.contact_id = CAST(e.value AS BIGINT)
 WHERE a.position = 0`
 
 const qStandingColumns = `
-SELECT k.contact_id, k.driver, t.name, k.state, n.state, n.basis, k.address, k.at, k.entry_id`
+SELECT k.contact_id, k.driver, t.name, k.state, n.state, n.basis, k.address, k.at, k.entry_id, k.expires_at`
 
 const qStanding query = qStandingColumns + `
 FROM {{each $1}}
@@ -33,9 +33,9 @@ JOIN topics t ON t.id = k.topic_id
 ORDER BY k.contact_id, k.driver, t.name`
 
 const qAddEntries query = `
-INSERT INTO consent_entries (contact_id, driver, topic_id, state, basis, at, recorded_at, commitment)
+INSERT INTO consent_entries (contact_id, driver, topic_id, state, basis, at, recorded_at, commitment, schema, expires_at)
 SELECT CAST(e.value ->> 1 AS BIGINT), e.value ->> 2, CAST(e.value ->> 3 AS BIGINT), e.value ->> 4, e.value ->> 5,
-  CAST(e.value ->> 6 AS BIGINT), CAST(e.value ->> 7 AS BIGINT), e.value ->> 8
+  CAST(e.value ->> 6 AS BIGINT), CAST(e.value ->> 7 AS BIGINT), e.value ->> 8, CAST(e.value ->> 9 AS SMALLINT), CAST(e.value ->> 10 AS BIGINT)
 FROM {{each $1}}
 ORDER BY CAST(e.value ->> 0 AS BIGINT)
 RETURNING id, commitment`
@@ -45,17 +45,18 @@ INSERT INTO consent_evidence (entry_id, salt, evidence)
 SELECT CAST(e.value ->> 0 AS BIGINT), e.value ->> 1, e.value ->> 2 FROM {{each $1}}`
 
 const qAddConsents query = `
-INSERT INTO consents (contact_id, driver, topic_id, state, address, entry_id, at)
+INSERT INTO consents (contact_id, driver, topic_id, state, address, entry_id, at, expires_at)
 SELECT CAST(e.value ->> 0 AS BIGINT), e.value ->> 1, CAST(e.value ->> 2 AS BIGINT), e.value ->> 3, e.value ->> 4,
-  CAST(e.value ->> 5 AS BIGINT), CAST(e.value ->> 6 AS BIGINT)
+  CAST(e.value ->> 5 AS BIGINT), CAST(e.value ->> 6 AS BIGINT), CAST(e.value ->> 8 AS BIGINT)
 FROM {{each $1}}`
 
 const qChangeConsents query = `
-UPDATE consents SET state = v.state, address = v.address, entry_id = v.entry_id, at = v.at
+UPDATE consents SET state = v.state, address = v.address, entry_id = v.entry_id, at = v.at, expires_at = v.expires_at
 FROM (
   SELECT CAST(e.value ->> 0 AS BIGINT) AS contact_id, e.value ->> 1 AS driver, CAST(e.value ->> 2 AS BIGINT) AS topic_id,
     e.value ->> 3 AS state, e.value ->> 4 AS address, CAST(e.value ->> 5 AS BIGINT) AS entry_id,
-    CAST(e.value ->> 6 AS BIGINT) AS at, CAST(e.value ->> 7 AS BIGINT) AS before
+    CAST(e.value ->> 6 AS BIGINT) AS at, CAST(e.value ->> 7 AS BIGINT) AS before,
+    CAST(e.value ->> 8 AS BIGINT) AS expires_at
   FROM {{each $1}}
 ) AS v
 WHERE consents.contact_id = v.contact_id AND consents.driver = v.driver AND consents.topic_id = v.topic_id
@@ -181,7 +182,7 @@ func (t tx) record(ctx context.Context, entries []consent.Entry) ([]consent.Outc
 	if _, _, err := one(ctx, t, qLedgerShare, scalar[string]); err != nil {
 		return nil, fmt.Errorf("join the writers of the ledger: %w", err)
 	}
-	j, err := judge(ctx, t, t.s.now(), entries)
+	j, err := t.s.judge(ctx, t, entries)
 	if err != nil || len(j.lines) == 0 {
 		return j.out, err
 	}
@@ -208,7 +209,7 @@ type judgement struct {
 	changes map[slot]change
 }
 
-func judge(ctx context.Context, r runner, now time.Time, entries []consent.Entry) (judgement, error) {
+func (s *Store) judge(ctx context.Context, r runner, entries []consent.Entry) (judgement, error) {
 	j := judgement{out: make([]consent.Outcome, len(entries)), changes: map[slot]change{}}
 	topics, err := topicNumbers(ctx, r)
 	if err != nil {
@@ -222,13 +223,21 @@ func judge(ctx context.Context, r runner, now time.Time, entries []consent.Entry
 	for _, c := range standing {
 		stands[slot{c.Contact, c.Driver, c.Topic}] = c
 	}
-	recorded := now.UTC().Truncate(time.Microsecond)
+	notices, err := noticesOf(ctx, r, entries)
+	if err != nil {
+		return j, err
+	}
+	recorded := s.now().UTC().Truncate(time.Microsecond)
 	for i, e := range entries {
 		topic, ok := topics.number[e.Topic]
 		if !ok {
 			return j, rapport.Unknown("topic", e.Topic, topics.names)
 		}
 		e.At = e.At.UTC().Truncate(time.Microsecond)
+		if e.Notice, err = notices.find(e.Notice); err != nil {
+			return j, err
+		}
+		e = s.terms.Apply(e)
 		at := slot{e.Contact, e.Driver, e.Topic}
 		cur := stands[at]
 		next, changes, err := consent.Next(cur, e)
@@ -272,6 +281,8 @@ func (t tx) addLines(ctx context.Context, lines []consent.Record) (map[string]in
 		rows.number(micros(l.At))
 		rows.number(micros(l.RecordedAt))
 		rows.string(l.Commitment)
+		rows.number(int64(l.Schema))
+		rows.number(micros(l.Expires))
 		rows.end()
 	}
 	numbers := make(map[string]int64, len(lines))
@@ -327,6 +338,7 @@ func (t tx) stand(ctx context.Context, order []slot, changes map[slot]change) er
 		rows.number(c.now.Entry)
 		rows.number(micros(c.now.At))
 		rows.number(c.before.Entry)
+		rows.number(micros(c.now.Expires))
 		rows.end()
 	}
 	for _, w := range []struct {
@@ -346,9 +358,9 @@ func (t tx) stand(ctx context.Context, order []slot, changes map[slot]change) er
 }
 
 func scanCurrent(scan func(...any) error) (c consent.Current, err error) {
-	var at int64
-	err = scan(&c.Contact, &c.Driver, &c.Topic, &c.Answer, &c.State, &c.Basis, &c.Address, &at, &c.Entry)
-	c.At = when(at)
+	var at, expires int64
+	err = scan(&c.Contact, &c.Driver, &c.Topic, &c.Answer, &c.State, &c.Basis, &c.Address, &at, &c.Entry, &expires)
+	c.At, c.Expires = when(at), when(expires)
 	return c, err
 }
 

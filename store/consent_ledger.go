@@ -9,7 +9,7 @@ import (
 )
 
 const qLedgerColumns = `
-SELECT n.id, n.contact_id, n.driver, n.topic_id, t.name, n.state, n.basis, n.at, n.recorded_at, n.commitment,
+SELECT n.id, n.contact_id, n.driver, n.topic_id, t.name, n.state, n.basis, n.at, n.recorded_at, n.commitment, n.schema, n.expires_at,
   COALESCE(v.salt, ''), COALESCE(v.evidence, '')
 FROM consent_entries n JOIN topics t ON t.id = n.topic_id LEFT JOIN consent_evidence v ON v.entry_id = n.id`
 
@@ -32,9 +32,9 @@ WHERE k.contact_id > $1 AND k.contact_id <= $2 ORDER BY k.contact_id, k.driver, 
 const qForgetStanding query = `DELETE FROM consents WHERE contact_id = $1`
 
 func scanRecord(scan func(...any) error) (r consent.Record, err error) {
-	var at, recorded int64
-	err = scan(&r.ID, &r.Contact, &r.Driver, &r.TopicID, &r.Topic, &r.State, &r.Basis, &at, &recorded, &r.Commitment, &r.Salt, &r.Evidence)
-	r.At, r.RecordedAt = when(at), when(recorded)
+	var at, recorded, expires int64
+	err = scan(&r.ID, &r.Contact, &r.Driver, &r.TopicID, &r.Topic, &r.State, &r.Basis, &at, &recorded, &r.Commitment, &r.Schema, &expires, &r.Salt, &r.Evidence)
+	r.At, r.RecordedAt, r.Expires = when(at), when(recorded), when(expires)
 	return r, err
 }
 

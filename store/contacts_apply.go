@@ -381,7 +381,7 @@ func (a *application) rehearsePermissions(ctx context.Context, s *Store, r runne
 			list[i].Contact = -1 - int64(from[i]) // apart from everybody
 		}
 	}
-	j, err := judge(ctx, r, s.now(), list)
+	j, err := s.judge(ctx, r, list)
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ WHERE d.id = CAST(e.value AS BIGINT) {{order d.id}} {{lock d}}`
 const qFacts query = `
 SELECT d.id, d.turn, d.state, d.batch_id, COALESCE(d.worker_id, 0), d.expires_at, COALESCE(d.address, ''),
   r.state, c.id IS NOT NULL, a.id IS NOT NULL,
-  COALESCE(k.state, ''), COALESCE(k.address, ''), COALESCE(k.entry_id, 0), ` + restrictedOr + `COALESCE(s.reason, '') END,
+  COALESCE(k.state, ''), COALESCE(k.address, ''), COALESCE(k.entry_id, 0), COALESCE(k.expires_at, 0), ` + restrictedOr + `COALESCE(s.reason, '') END,
   h.channel IS NOT NULL, COALESCE(h.until, 0)
 FROM {{each $1}} CROSS JOIN deliveries d CROSS JOIN runs r
 LEFT JOIN contacts c ON c.id = d.contact_id
@@ -58,11 +58,11 @@ func scanStands(f *facts, scan func(...any) error) error {
 }
 
 func scanAll(f *facts, scan func(...any) error) error {
-	var expires, until int64
+	var expires, ends, until int64
 	err := scan(&f.id, &f.turn, &f.state, &f.batch, &f.worker, &expires, &f.Address,
 		&f.Run, &f.HasContact, &f.HasAddress,
-		&f.Consent, &f.ConsentAddress, &f.entry, &f.Suppression, &f.Held, &until)
-	f.ExpiresAt, f.HeldUntil = when(expires), when(until)
+		&f.Consent, &f.ConsentAddress, &f.entry, &ends, &f.Suppression, &f.Held, &until)
+	f.ExpiresAt, f.ConsentEnds, f.HeldUntil = when(expires), when(ends), when(until)
 	return err
 }
 

@@ -18,7 +18,8 @@ import (
 const batchSize = 1000
 
 // verdictJoins reads about contact c what outbox.Skip wants to know: $1 is the
-// driver, $2 the topic's number, $3 the kind of address. suppressionReasons is
+// driver, $2 the topic's number, $3 the kind of address. Between the two halves
+// of the verdict stands the moment that is asked about. suppressionReasons is
 // the closed list, as outbox.ReasonOf reads it; a test compares.
 const (
 	verdictJoins = `
@@ -32,13 +33,15 @@ LEFT JOIN consents k ON k.contact_id = c.id AND k.driver = $1 AND k.topic_id = $
   'reputation', 'unauthenticated', 'sender_refused', 'relay_denied', 'server_trouble', 'render', 'no_answer', 'process_died', 'crashed',
   'retry', 'quiet', 'held', 'paused', 'slow', 'warmup', 'by_person', 'time_over'`
 
-	verdict = `CASE
+	verdictBefore = `CASE
   WHEN COALESCE(a.value, '') = '' THEN 'no_address'
   WHEN ` + restricted + ` THEN 'restricted'
   WHEN COALESCE(s.reason, '') <> '' THEN CASE WHEN s.reason IN (` + suppressionReasons + `) THEN s.reason ELSE 'manual' END
   WHEN k.state = 'withdrawn' THEN 'withdrawn'
   WHEN k.state = 'pending' THEN 'pending_consent'
-  WHEN k.state IS NULL OR k.state <> 'granted' THEN 'no_consent'
+  WHEN k.state IS NULL OR k.state <> 'granted' OR k.expires_at BETWEEN 1 AND `
+
+	verdictAfter = ` THEN 'no_consent'
   WHEN k.address <> a.value THEN 'other_address'
   ELSE '' END`
 )
@@ -48,7 +51,7 @@ LEFT JOIN consents k ON k.contact_id = c.id AND k.driver = $1 AND k.topic_id = $
 // due (0: no bound). The join order is fixed: the page, its contacts, and for
 // each one row of the rest.
 const judgedPage = `
-  SELECT c.id AS id, a.value AS address, ` + verdict + ` AS reason,
+  SELECT c.id AS id, a.value AS address, ` + verdictBefore + `CAST($5 AS BIGINT)` + verdictAfter + ` AS reason,
     CASE WHEN $6 = '{}' THEN CAST($5 AS BIGINT) ELSE COALESCE(CAST({{json $6}} ->> NULLIF(c.zone, '') AS BIGINT), CAST($5 AS BIGINT)) END AS due
   FROM {{each $4}} CROSS JOIN contacts c` + verdictJoins + `
   WHERE c.id = CAST(e.value AS BIGINT)`

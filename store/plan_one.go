@@ -17,7 +17,7 @@ func readFrozen(text string) (f campaigns.Frozen, err error) {
 }
 
 const qJudgeOne query = `
-SELECT ` + verdict + `, COALESCE(a.value, '') FROM contacts c` + verdictJoins + ` WHERE c.id = $4`
+SELECT ` + verdictBefore + `CAST($5 AS BIGINT)` + verdictAfter + `, COALESCE(a.value, '') FROM contacts c` + verdictJoins + ` WHERE c.id = $4`
 
 const qTopicOfRun query = `SELECT topic_id FROM runs WHERE id = $1`
 
@@ -50,7 +50,7 @@ func (t tx) sendOne(ctx context.Context, r campaigns.Run, o campaigns.One) error
 	var address string
 	_, ok, err := one(ctx, t, qJudgeOne, func(scan func(...any) error) (struct{}, error) {
 		return struct{}{}, scan(&reason, &address)
-	}, r.Driver, topic, r.Kind, o.Contact)
+	}, r.Driver, topic, r.Kind, o.Contact, max(micros(o.NotBefore), micros(t.s.now())))
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (s *Store) CountAudience(ctx context.Context, aim campaigns.Aim, attributes
 		sums += fmt.Sprintf(", SUM(q.m%d)", i)
 	}
 	text := "SELECT q.reason, q.locale, q.zone, COUNT(*), MIN(q.id), MAX(q.id)" + sums +
-		" FROM (SELECT c.id AS id, c.locale AS locale, c.zone AS zone, " + verdict + " AS reason" + flags +
+		" FROM (SELECT c.id AS id, c.locale AS locale, c.zone AS zone, " + verdictBefore + args.whole(micros(s.now())) + verdictAfter + " AS reason" + flags +
 		" FROM contacts c" + verdictJoins + " WHERE " + audienceSQL(s.d, aim, args) + ") q GROUP BY q.reason, q.locale, q.zone"
 	list, err := built(ctx, s.pools.read, text, args, func(scan func(...any) error) (g campaigns.Group, err error) {
 		g.Missing = make([]int64, len(attributes))

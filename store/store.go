@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rapport"
+	"rapport/consent"
 )
 
 // Options says where the truth is kept.
@@ -20,6 +21,7 @@ type Options struct {
 	Data     string           // the data folder; it must exist
 	Now      func() time.Time // the clock of everything that is written
 	Tracking Tracking         // whose links may lead to them
+	Terms    consent.Terms    // what the configuration says about every entry of the ledger
 	Log      *slog.Logger
 }
 
@@ -31,6 +33,7 @@ type Store struct {
 	lanes    lanes
 	views    chan struct{} // one for each read-only transaction at once
 	data     string
+	terms    consent.Terms
 	tracking Tracking
 	now      func() time.Time
 	log      *slog.Logger
@@ -87,7 +90,7 @@ func Migrate(ctx context.Context, o Options) ([]string, error) {
 }
 
 func connect(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{d: &sqliteDialect, data: o.Data, now: o.Now, log: o.Log, tracking: o.Tracking, views: make(chan struct{}, readers/2)}
+	s := &Store{d: &sqliteDialect, data: o.Data, now: o.Now, log: o.Log, terms: o.Terms, tracking: o.Tracking, views: make(chan struct{}, readers/2)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

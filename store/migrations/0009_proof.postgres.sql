@@ -1,0 +1,5 @@
+CREATE TRIGGER wordings_kept BEFORE UPDATE OR DELETE ON wordings
+  FOR EACH ROW EXECUTE FUNCTION ledger_append_only();
+
+CREATE TRIGGER wordings_whole BEFORE TRUNCATE ON wordings
+  FOR EACH STATEMENT EXECUTE FUNCTION ledger_append_only();
