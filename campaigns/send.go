@@ -33,6 +33,9 @@ type Single struct {
 	// message. Without a source there is no message.
 	Basis  consent.Basis // empty: contract
 	Source string
+	// Tracking is how much the message tells of what its reader does, as a
+	// campaign's; empty: as the installation does.
+	Tracking string
 }
 
 // Message is a single message that was accepted.
@@ -158,7 +161,7 @@ func (s *Service) singleRun(ctx context.Context, m Single) (Run, error) {
 	now := s.moment()
 	r := Run{
 		Reference: m.Reference, Name: template.Name, Channel: ch.Name, Driver: driver.Name, Kind: driver.Address.Kind,
-		Topic: topic.Name, Class: classOf(topic.Kind), Revision: template.Revision, Terms: outbox.Terms{ReplyTo: m.ReplyTo},
+		Topic: topic.Name, Class: classOf(topic.Kind), Revision: template.Revision, Terms: outbox.Terms{ReplyTo: m.ReplyTo, Tracking: m.Tracking},
 		State: outbox.Running, ScheduledFor: now.Add(m.Delay), StartedAt: now,
 	}
 	if at := m.At.UTC().Truncate(time.Microsecond); at.After(now) {

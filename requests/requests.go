@@ -61,8 +61,6 @@ type Ask struct {
 // Wish is the payload of Subscribe.
 type Wish struct {
 	Attributes map[string]any `json:"attributes,omitempty"` // those of the form, set when confirmed and not known yet
-	// Lasting is how long the "yes" stands unless it is renewed; 0: until a "no".
-	Lasting time.Duration `json:"lasting,omitempty"`
 }
 
 // Request is one row: what was asked, where from, and what became of it.

@@ -130,8 +130,14 @@ func (s *Service) opening(a Ask) (Opening, error) {
 		Topics: a.Topics, Form: a.Form, Method: a.Method, Notice: a.Notice, Locale: a.Locale, URL: a.URL, IP: a.IP, Agent: a.Agent,
 		Payload: a.Payload, AskedAt: now, ExpiresAt: now.Add(s.o.Expires),
 	}
+	o.AddressKind = d.Address.Kind
 	o.Repeated, o.Since = a.Repeated, now.Add(-letterEvery)
 	o.Mailbox = s.mailbox(a, d.Address.Kind, address)
+	ground, err := s.letter(o.Request, d.Address.Kind, now)
+	if err != nil {
+		return o, err
+	}
+	o.Entries = []consent.Entry{ground}
 	if !a.Kind.open() {
 		return o, nil
 	}
@@ -155,6 +161,17 @@ func (s *Service) opening(a Ask) (Opening, error) {
 	}
 	return o, nil
 }
+
+// letter is the ground on which somebody gets the one letter they asked for.
+func (s *Service) letter(r Request, kind string, now time.Time) (consent.Entry, error) {
+	salt, err := s.salt()
+	return consent.Entry{
+		Driver: r.Driver, Kind: kind, Topic: Topic, State: consent.Granted, Basis: consent.ByContract, At: now, Resubscribe: true,
+		Source: letterSource(r.Form), Method: r.Method, Form: r.Form, URL: r.URL, Actor: actorOf(r.Form), Salt: salt,
+	}, err
+}
+
+func letterSource(form string) string { return "asked for by " + actorOf(form) }
 
 // actorOf is who wrote a request down.
 func actorOf(form string) string {
@@ -226,12 +243,12 @@ func Letters() []string {
 
 // mail hands the letter over and notes it.
 func (s *Service) mail(ctx context.Context, r Request, mailbox string) error {
-	l := Letter{Driver: r.Driver, Channel: r.Channel, Contact: r.Contact, Source: "asked for by " + actorOf(r.Form)}
+	l := Letter{Driver: r.Driver, Channel: r.Channel, Contact: r.Contact, Source: letterSource(r.Form)}
 	if r.ID == 0 { // there is nothing to confirm
 		l.Template, l.Reference = LetterSubscribed, "subscribed-"+mailbox+"-"+r.AskedAt.Format("20060102150405")
 		l.Data = map[string]any{"form": r.Form}
 		_, err := s.o.Sender.Send(ctx, l)
-		return err
+		return refused(&r, err)
 	}
 	l.Template, l.Reference = templateOf(r.Kind), "request-"+strconv.FormatInt(r.ID, 10)
 	l.Data = map[string]any{
@@ -239,10 +256,21 @@ func (s *Service) mail(ctx context.Context, r Request, mailbox string) error {
 		"days": int(r.ExpiresAt.Sub(r.AskedAt) / (24 * time.Hour)),
 	}
 	var err error
-	if r.Delivery, err = s.o.Sender.Send(ctx, l); err != nil {
+	r.Delivery, err = s.o.Sender.Send(ctx, l)
+	if err := refused(&r, err); err != nil {
 		return err
 	}
 	return s.o.Store.NoteLetter(ctx, r)
+}
+
+// refused makes a letter that the gate does not let through (a suppressed
+// domain, a restricted person) one that is done with.
+func refused(r *Request, err error) error {
+	if rapport.KindOf(err) != rapport.Denied {
+		return err
+	}
+	r.Delivery = "refused"
+	return nil
 }
 
 func templateOf(k Kind) string {

@@ -11,6 +11,7 @@ import (
 // Opening is a request on its way into the database.
 type Opening struct {
 	Request
+	AddressKind string // kind of the address
 	// Mailbox is the keyed fingerprint of the mailbox, however its address is
 	// spelt, and of the kinds that share one letter a day. A letter to it after
 	// Since ends the opening.
@@ -61,8 +62,7 @@ type Store interface {
 	// confirmed and not handled.
 	Unfinished(ctx context.Context, before time.Time, limit int) ([]Request, error)
 	// PruneRequests ends at most limit requests that have expired: what waits
-	// for their confirmation expires in the ledger (with entries made by
-	// draft), contacts made for them go with their evidence, and the rows too.
+	// for their confirmation expires in the ledger, contacts made for them go with their evidence, and the rows too.
 	// Handled rows go when they have expired. It returns how many rows went.
 	PruneRequests(ctx context.Context, now time.Time, salt func() ([]byte, error), limit int) (Pruned, error)
 }
@@ -73,6 +73,18 @@ type Pruned struct {
 	Expired  int // of them never confirmed
 	Contacts int // people made for them
 	Letters  int // notes of a letter of the day
+}
+
+// MoveStore gives an address to another person.
+type MoveStore interface {
+	// MoveAddress lets the person of a Move and the contact made for it change
+	// addresses: the new one becomes the person's primary one of its kind, the
+	// old one stays with the other contact, so that it can be told, and goes
+	// with it. entries say anew, for the new address, what stands, and notice
+	// permits to write to the old one about it; they are written in the same
+	// durable transaction. Where the person has the new
+	// address already nothing happens and moved is false.
+	MoveAddress(ctx context.Context, r Request, kind string, entries []consent.Entry, notice consent.Entry) (moved bool, err error)
 }
 
 // Letter is one letter to somebody who asked.

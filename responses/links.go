@@ -13,6 +13,8 @@ const (
 	PathUnsubscribe = "/u/"
 	PathPreferences = "/p/"
 	PathView        = "/v/"
+	PathRequest     = "/r/"
+	PathForm        = "/f/" // the name of the form follows
 	OpenSuffix      = ".gif"
 )
 
@@ -44,13 +46,16 @@ func (l *Linker) Return(run, contact int64) string {
 // by mail; it survives a change of case and works without end.
 func (l *Linker) Reply(s Subject) string { return l.tokens.Sign(ForReply, s) }
 
+// Page is a public page by its path.
+func (l *Linker) Page(path string) string { return l.base + path }
+
 // Links are the addresses of one message; each token is signed when it is
 // first asked for. One goroutine may use it at a time.
 type Links struct {
 	l         *Linker
 	s         Subject
 	anonymous bool
-	made      [5]string // by place, see once
+	made      [6]string // by place, see once
 }
 
 // The places in Links.made.
@@ -60,6 +65,7 @@ const (
 	madeUnsubscribe
 	madePreferences
 	madeView
+	madeRenew
 )
 
 // once makes an address when it is first asked for.
@@ -98,6 +104,10 @@ func (l *Links) Preferences() string {
 func (l *Links) View() string {
 	return l.once(madeView, PathView, ForView, Subject{Run: l.s.Run, Contact: l.s.Contact}, "")
 }
+
+// Renew is the page to say again what the message is sent for, before it
+// expires.
+func (l *Links) Renew() string { return l.once(madeRenew, PathRequest, ForRenewal, l.s, "") }
 
 func (l *Links) hit() Subject {
 	if l.anonymous {

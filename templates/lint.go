@@ -65,8 +65,8 @@ func (c *compiler) unknownNames(schema Schema) Problems {
 				out = append(out, p)
 			}
 		case root == rootLinks && len(path) > 1:
-			if links := []string{"unsubscribe", "preferences", "view"}; !slices.Contains(links, path[1]) {
-				out = append(out, problemf(c.part, line, "reads links.%s; there are only links.unsubscribe, links.preferences and links.view", path[1]))
+			if links := []string{"unsubscribe", "preferences", "view", "renew"}; !slices.Contains(links, path[1]) {
+				out = append(out, problemf(c.part, line, "reads links.%s; there are only links.unsubscribe, links.preferences, links.view and links.renew", path[1]))
 			}
 		case root == rootCampaign && len(path) > 1 && path[1] != "name":
 			out = append(out, problemf(c.part, line, "reads campaign.%s; there is only campaign.name", path[1]))

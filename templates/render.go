@@ -23,6 +23,21 @@ type Links interface {
 	View() string        // the letter in a browser
 }
 
+// Renewing are Links that also lead to the page where the person says again
+// what they have agreed to, before it expires.
+type Renewing interface {
+	Links
+	Renew() string
+}
+
+// renew is the address of that page; a message without one has none.
+func renew(l Links) string {
+	if r, ok := l.(Renewing); ok {
+		return r.Renew()
+	}
+	return ""
+}
+
 // Prefixed are Links whose Click(n) is a prefix and the number n.
 type Prefixed interface {
 	Links
@@ -71,6 +86,8 @@ func linkOf(l Links, name string) value {
 		return textOf(l.Preferences())
 	case "view":
 		return textOf(l.View())
+	case "renew":
+		return textOf(renew(l))
 	}
 	return value{}
 }
@@ -83,6 +100,7 @@ func (previewLinks) Open() string        { return "" }
 func (previewLinks) Unsubscribe() string { return "#unsubscribe" }
 func (previewLinks) Preferences() string { return "#preferences" }
 func (previewLinks) View() string        { return "#view" }
+func (previewLinks) Renew() string       { return "#renew" }
 
 // exampleLinks stands in for previewLinks in JSON and Slack's mark-up, where
 // only whole addresses are links.
@@ -93,6 +111,7 @@ func (exampleLinks) Open() string        { return "https://example.com/open" }
 func (exampleLinks) Unsubscribe() string { return "https://example.com/unsubscribe" }
 func (exampleLinks) Preferences() string { return "https://example.com/preferences" }
 func (exampleLinks) View() string        { return "https://example.com/view" }
+func (exampleLinks) Renew() string       { return "https://example.com/renew" }
 
 // foldLocale brings the spelling of locales together: "de_AT" is "de-at".
 func foldLocale(locale string) string {

@@ -165,7 +165,7 @@ func (r *run) root(name string) any {
 	case rootCampaign:
 		return map[string]any{"name": r.view.Campaign}
 	case rootLinks:
-		return map[string]any{"unsubscribe": r.links.Unsubscribe(), "preferences": r.links.Preferences(), "view": r.links.View()}
+		return map[string]any{"unsubscribe": r.links.Unsubscribe(), "preferences": r.links.Preferences(), "view": r.links.View(), "renew": renew(r.links)}
 	case rootNow:
 		return r.now()
 	case rootForloop:
