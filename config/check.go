@@ -61,6 +61,7 @@ func (l *loader) check() {
 	l.numbers(c)
 	l.checkTracking(c)
 	l.checkTopics(c.Topics)
+	l.checkConsent(c)
 	l.checkChannels(c.Channels)
 	l.checkNotify(c)
 	l.checkForms(c)

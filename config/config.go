@@ -37,6 +37,7 @@ type Config struct {
 	Channels        []Channel         `json:"-"`
 	Notify          []Notice          `json:"notify"`
 	Requests        Requests          `json:"requests"`
+	Consent         Consent           `json:"consent"`
 	Forms           []Form            `json:"forms,omitempty"`
 }
 

@@ -93,7 +93,7 @@ func Open(ctx context.Context, o Options) (*House, error) {
 
 // StoreOptions says where the configuration keeps the truth.
 func StoreOptions(c config.Config, now func() time.Time, log *slog.Logger) store.Options {
-	return store.Options{Database: c.Database.Reveal(), Data: c.Data, Now: now, Log: log, Tracking: store.TrackingOf(TrackingOf(c))}
+	return store.Options{Database: c.Database.Reveal(), Data: c.Data, Now: now, Log: log, Tracking: store.TrackingOf(TrackingOf(c)), Terms: ConsentTerms(c)}
 }
 
 // unlock reads the keys, made at the first start, compares them with what the
