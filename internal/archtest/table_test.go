@@ -13,6 +13,7 @@ var rooms = map[string]room{
 	// 0: the words; standard library only.
 	".":                  {floor: 0},
 	"internal/secret":    {floor: 0},
+	"internal/csvtext":   {floor: 0},
 	"internal/lifecycle": {floor: 0},
 	"internal/progress":  {floor: 0},
 	"internal/failpoint": {floor: 0},
@@ -20,6 +21,7 @@ var rooms = map[string]room{
 	// 1: contracts, plain settings, the condition language, careful HTTP.
 	"channels":            {floor: 1},
 	"conditions":          {floor: 1},
+	"calendars":           {floor: 1, may: []string{"internal/strictyaml"}},
 	"internal/httpx":      {floor: 1},
 	"internal/strictyaml": {floor: 1},
 	"config":              {floor: 1, may: []string{"channels", "internal/strictyaml"}},
@@ -34,12 +36,14 @@ var rooms = map[string]room{
 	"templates/library": {floor: 2, may: []string{"templates"}},
 
 	// 3: the use cases people see.
-	"campaigns": {floor: 3},
-	"requests":  {floor: 3},
+	"campaigns":   {floor: 3},
+	"inbox":       {floor: 3},
+	"requests":    {floor: 3},
+	"preferences": {floor: 3, may: []string{"requests"}},
 
 	// 4: adapters to the world; siblings never meet. The fakes are the world's
 	// side of it: real little servers for the demo, tests and benchmarks.
-	"inbox":            {floor: 4},
+	"inbox/imap":       {floor: 4},
 	"store":            {floor: 4},
 	"worker":           {floor: 4},
 	"web":              {floor: 4, may: []string{"web/api", "web/inbound", "web/public", "web/report", "web/ui"}},
@@ -104,7 +108,7 @@ var keepers = map[string][]string{
 	"golang.org/x/text":                   {"contacts"},
 	"golang.org/x/text/unicode/norm":      {"channels", "responses"},
 	"golang.org/x/text/encoding":          {"contacts", "inbox"},
-	"github.com/emersion/go-imap":         {"inbox"},
+	"github.com/emersion/go-imap":         {"inbox/imap"},
 	"github.com/robfig/cron":              {"campaigns"},
 	"github.com/prometheus/client_golang": {"worker", "web", "internal/app"},
 	"code.dny.dev/ssrf":                   {"internal/httpx"},
