@@ -197,13 +197,6 @@ func (t tx) openRequest(ctx context.Context, o requests.Opening) (r requests.Req
 	return r, requests.Started, nil
 }
 
-func bit(b bool) int64 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // ownerOf finds whose the address is that a letter should go to; known is false
 // when it is nobody's.
 func (t tx) ownerOf(ctx context.Context, o requests.Opening) (who owner, known bool, err error) {
