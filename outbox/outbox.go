@@ -83,7 +83,10 @@ type Person struct {
 }
 
 // Ticket asks for permission to let a claimed delivery leave.
-type Ticket struct{ Delivery, Turn int64 }
+type Ticket struct {
+	Delivery, Turn int64
+	Shadow         Reason // would have held it, if it were kept to
+}
 
 // Admission answers a Ticket. Go means that the intent is written and the
 // message may leave now; otherwise the row has already been moved to State.

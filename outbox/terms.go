@@ -22,6 +22,8 @@ type WindowSpec struct {
 	From string   `json:"from" yaml:"from"`           // "09:00"
 	To   string   `json:"to" yaml:"to"`               // "18:00", later than From
 	Zone string   `json:"zone,omitempty" yaml:"zone"` // IANA name; "recipient" or empty: each one's own
+
+	Calendar string `json:"calendar,omitempty" yaml:"calendar"` // on whose days off it stays shut
 }
 
 // Parse checks the window and makes it ready to be asked.
@@ -30,7 +32,7 @@ func (w WindowSpec) Parse() (*Window, error) {
 	if err != nil {
 		return nil, fmt.Errorf("days: %w", err)
 	}
-	out := &Window{Days: days}
+	out := &Window{Days: days, Calendar: w.Calendar}
 	if out.From, err = clock(w.From); err != nil {
 		return nil, fmt.Errorf("from: %w", err)
 	}

@@ -15,21 +15,28 @@ type Window struct {
 	From time.Duration  // since local midnight
 	To   time.Duration  // since local midnight, after From
 	Zone *time.Location // nil: the recipient's
+
+	Calendar string // on whose days off it stays shut; "recipient": of each one's country
 }
 
 // Opens returns the first moment at or after now when the window is open in
 // the zone; now itself when it is open. A local time that does not exist opens
 // at the first moment after the gap.
 func (w *Window) Opens(now time.Time, recipient *time.Location) time.Time {
+	return w.OpensOn(now, recipient, nil)
+}
+
+// OpensOn is Opens with days off, on which the window stays shut.
+func (w *Window) OpensOn(now time.Time, recipient *time.Location, off Off) time.Time {
 	zone := w.Zone
 	if zone == nil {
 		zone = recipient
 	}
 	local := now.In(zone)
-	for day := range 15 {
+	for day := range quietDays {
 		y, m, d := local.Date()
 		date := time.Date(y, m, d+day, 0, 0, 0, 0, time.UTC)
-		if !w.Days[date.Weekday()] {
+		if !w.Days[date.Weekday()] || off != nil && off(date) {
 			continue
 		}
 		from, to := rapport.LocalTime(date.Add(w.From), zone), rapport.LocalTime(date.Add(w.To), zone)

@@ -17,8 +17,6 @@ const (
 	paceEvery = time.Second
 	// meetEvery is how often it makes itself known to those who share a rate.
 	meetEvery = 10 * time.Second
-	// windowSpread is within which time of an opened window what waited begins.
-	windowSpread = 2 * time.Minute
 	// crowdWait is how long a batch of a limited domain waits for others of it.
 	crowdWait = 2 * time.Second
 )
@@ -174,15 +172,6 @@ func (w *Worker) fall(ctx context.Context, known map[string]outbox.Slow, c call)
 		return is, nil
 	}
 	return is, err
-}
-
-// spread is a moment of the first minutes of a window, so that what waited for
-// it does not leave all at once.
-func (w *Worker) spread(window time.Duration) time.Duration {
-	if w.o.Jitter == nil {
-		return 0
-	}
-	return time.Duration(w.o.Jitter() * float64(min(windowSpread, window/10)))
 }
 
 // resize gives the lane as many slots as its pace can use.

@@ -54,8 +54,8 @@ func (j *job) send(ctx context.Context, d outbox.Delivery) {
 		j.back(d, "", time.Time{})
 		return
 	}
-	if opens := a.opens(); !opens.IsZero() {
-		j.back(d, outbox.WaitQuiet, opens)
+	if opens := a.opens(); !opens.At.IsZero() {
+		j.back(d, outbox.WaitQuiet, opens.At)
 		return
 	}
 	if d.Person == nil {
@@ -76,25 +76,6 @@ func (j *job) send(ctx context.Context, d outbox.Delivery) {
 		failpoint.At("after_accept_before_settle")
 	}
 	a.settled(receipt, err)
-}
-
-// opens is when the run's window opens for this person; zero when it is open.
-func (a *attempt) opens() time.Time {
-	window := a.info.run.Window
-	if window == nil {
-		return time.Time{}
-	}
-	zone := a.w.o.Zone
-	if a.d.Person != nil && a.d.Person.Zone != "" {
-		if z, err := a.w.zones.Get(context.Background(), a.d.Person.Zone); err == nil {
-			zone = z
-		}
-	}
-	now := a.w.o.Now()
-	if at := window.Opens(now, zone); at.After(now) {
-		return at.Add(a.w.spread(window.To - window.From))
-	}
-	return time.Time{}
 }
 
 // gone is for a person who was erased after planning: the gate ends the
@@ -193,15 +174,16 @@ func (a *attempt) depart(ctx, sending context.Context) (err error) {
 			a.lane.warm.back()
 		}
 	}()
-	if opens := a.opens(); !opens.IsZero() {
-		return &closed{opens}
+	opens := a.opens()
+	if !opens.At.IsZero() {
+		return &closed{opens.At}
 	}
 	if err := a.w.spool.reserve(); err != nil {
 		a.halt.Store(true)
 		a.w.troubled("the spool takes nothing: sending waits", err)
 		return fmt.Errorf("%w: %w", errHome, err)
 	}
-	answer, err := a.w.exchanger.admit(both, outbox.Ticket{Delivery: a.d.ID, Turn: a.d.Turn})
+	answer, err := a.w.exchanger.admit(both, outbox.Ticket{Delivery: a.d.ID, Turn: a.d.Turn, Shadow: opens.Shadow})
 	switch {
 	case err != nil:
 		a.w.spool.cancel()

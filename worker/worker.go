@@ -62,6 +62,7 @@ type Options struct {
 	Data   string         // the data folder, for the spool
 	Name   string         // of this worker, for people
 	Zone   *time.Location // of people without one; nil: UTC
+	Calm   *outbox.Calm   // when people are left alone; nil: the windows of runs only
 	Grace  time.Duration  // how long Stop lets open sends end; 0: 60 s
 	Now    func() time.Time
 	Jitter func() float64 // in [0, 1), spreads retries
@@ -151,6 +152,9 @@ func New(ctx context.Context, o Options) (*Worker, error) {
 	w.exchanger = newExchanger(o, w.seat.id, w.meter)
 	w.runs = NewCache(256, w.openRun)
 	w.zones = NewCache(1024, func(_ context.Context, name string) (*time.Location, error) { return time.LoadLocation(name) })
+	if w.o.Calm == nil {
+		w.o.Calm = w.calm()
+	}
 	var err error
 	if w.queue, err = openQueue(ctx, w, names); err != nil {
 		return nil, err
