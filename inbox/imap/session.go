@@ -1,0 +1,316 @@
+package imap
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"rapport/inbox"
+)
+
+// session is one connection with the folder open.
+type session struct {
+	r        *Reader
+	conn     net.Conn
+	client   *imapclient.Client
+	validity uint32
+	fresh    chan struct{} // the server said that something came
+	folder   bool          // the folder for what is done is there
+}
+
+// errSlow ends a conversation whose server does not answer in time.
+var errSlow = errors.New("the server does not answer in time")
+
+// within runs a command and closes the connection if it takes too long: the
+// library waits without end in places.
+func (s *session) within(ctx context.Context, most time.Duration, do func() error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, most, errSlow)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = s.conn.Close() })()
+	err := do()
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// open connects, logs in and opens the folder.
+func (r *Reader) open(ctx context.Context) (*session, error) {
+	s := &session{r: r, fresh: make(chan struct{}, 1)}
+	dialer := net.Dialer{Timeout: dialTime}
+	conn, err := dialer.DialContext(ctx, "tcp", r.s.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	s.conn = conn
+	if err := s.within(ctx, dialTime+commandTime, func() error { return s.enter() }); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *session) enter() error {
+	set := s.r.s
+	o := &imapclient.Options{TLSConfig: set.tls(), UnilateralDataHandler: &imapclient.UnilateralDataHandler{
+		Mailbox: func(d *imapclient.UnilateralDataMailbox) {
+			if d.NumMessages != nil {
+				select {
+				case s.fresh <- struct{}{}:
+				default:
+				}
+			}
+		},
+	}}
+	switch set.Security {
+	case Implicit:
+		c := set.tls()
+		c.NextProtos = []string{"imap"}
+		secure := tls.Client(s.conn, c)
+		if err := secure.Handshake(); err != nil {
+			return fmt.Errorf("encrypt: %w", err)
+		}
+		s.client = imapclient.New(secure, o)
+	case StartTLS:
+		client, err := imapclient.NewStartTLS(s.conn, o)
+		if err != nil {
+			return fmt.Errorf("encrypt: %w", err)
+		}
+		s.client = client
+	case None:
+		s.client = imapclient.New(s.conn, o)
+	}
+	if err := s.client.WaitGreeting(); err != nil {
+		return fmt.Errorf("greet: %w", err)
+	}
+	if err := s.client.Login(set.User, set.Password()).Wait(); err != nil {
+		return fmt.Errorf("log in: %w", err)
+	}
+	data, err := s.client.Select(set.Folder, nil).Wait()
+	if err != nil {
+		return fmt.Errorf("open folder %s: %w", set.Folder, err)
+	}
+	s.validity = data.UIDValidity
+	return nil
+}
+
+func (s *session) close() {
+	_ = s.conn.Close()
+	if s.client != nil {
+		_ = s.client.Close() // it only says how the connection ended
+	}
+}
+
+// work reads what is there, and waits for more, until the connection ends.
+func (s *session) work(ctx context.Context) error {
+	for {
+		if err := s.drain(ctx); err != nil {
+			return err
+		}
+		s.r.well()
+		if err := s.rest(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// rest waits until the server says that something came, or it is time to look.
+func (s *session) rest(ctx context.Context) error {
+	every := min(s.r.s.Every, idleTime)
+	timer := time.NewTimer(every)
+	defer timer.Stop()
+	if !s.client.Caps().Has(imap.CapIdle) {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.client.Closed():
+			return io.ErrUnexpectedEOF
+		case <-timer.C:
+		}
+		return s.within(ctx, commandTime, func() error { return s.client.Noop().Wait() })
+	}
+	var idle *imapclient.IdleCommand
+	err := s.within(ctx, commandTime, func() (err error) {
+		idle, err = s.client.Idle()
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("wait for mails: %w", err)
+	}
+	var gone error
+	select {
+	case <-ctx.Done():
+		gone = ctx.Err()
+	case <-s.client.Closed():
+		gone = io.ErrUnexpectedEOF
+	case <-timer.C:
+	case <-s.fresh:
+	}
+	err = s.within(context.WithoutCancel(ctx), commandTime, func() error { return errors.Join(idle.Close(), idle.Wait()) })
+	return errors.Join(gone, err)
+}
+
+// drain deals with all mails after the cursor, the oldest first.
+func (s *session) drain(ctx context.Context) error {
+	cursor, err := s.r.o.Cursors.MailCursor(ctx, s.r.s.key())
+	if err != nil {
+		return err
+	}
+	first := cursor.Validity == 0
+	if cursor.Validity != s.validity {
+		cursor.Validity, cursor.UID = s.validity, 0 // the folder was made anew: copies are known by their digest
+	}
+	list, err := s.after(ctx, cursor.UID, first)
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(list, group) {
+		if err := s.some(ctx, some); err != nil {
+			return err
+		}
+		cursor.UID = uint32(some[len(some)-1])
+		if err := s.r.o.Cursors.PutMailCursor(ctx, cursor); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// after lists the UIDs above one. A folder that was never read before is begun
+// with the mails of the last two weeks.
+func (s *session) after(ctx context.Context, uid uint32, first bool) ([]imap.UID, error) {
+	if uid == 1<<32-1 {
+		return nil, nil
+	}
+	var set imap.UIDSet
+	set.AddRange(imap.UID(uid+1), 0) // 0 is "*", the last one
+	criteria := &imap.SearchCriteria{UID: []imap.UIDSet{set}}
+	if first {
+		criteria.Since = s.r.o.Now().Add(-firstLook)
+	}
+	var list []imap.UID
+	err := s.within(ctx, commandTime, func() error {
+		data, err := s.client.UIDSearch(criteria, nil).Wait()
+		if err != nil {
+			return fmt.Errorf("look for mails: %w", err)
+		}
+		for _, u := range data.AllUIDs() {
+			if uint32(u) > uid { // "7:*" means the last one too, whatever its number
+				list = append(list, u)
+			}
+		}
+		return nil
+	})
+	slices.Sort(list)
+	return slices.Compact(list), err
+}
+
+// some deals with a few mails, and puts them away.
+func (s *session) some(ctx context.Context, list []imap.UID) error {
+	var done, doubtful imap.UIDSet
+	for _, uid := range list {
+		raw, err := s.fetch(ctx, uid)
+		if err != nil {
+			return err
+		}
+		if raw == nil {
+			continue // somebody took it away
+		}
+		out, err := s.r.take(ctx, uid, raw)
+		switch {
+		case err != nil:
+			return err
+		case out == inbox.Doubtful:
+			doubtful.AddNum(uid)
+		case out.Done():
+			done.AddNum(uid)
+		}
+	}
+	return s.within(ctx, commandTime, func() error { return s.putAway(ctx, done, doubtful) })
+}
+
+// fetch reads a mail, at most inbox.MaxMail of it, without marking it as read.
+func (s *session) fetch(ctx context.Context, uid imap.UID) (raw []byte, err error) {
+	section := &imap.FetchItemBodySection{Peek: true, Partial: &imap.SectionPartial{Offset: 0, Size: inbox.MaxMail}}
+	err = s.within(ctx, fetchTime, func() error {
+		cmd := s.client.Fetch(imap.UIDSetNum(uid), &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{section}})
+		for msg := cmd.Next(); msg != nil; msg = cmd.Next() {
+			for item := msg.Next(); item != nil; item = msg.Next() {
+				body, ok := item.(imapclient.FetchItemDataBodySection)
+				if !ok || body.Literal == nil || raw != nil {
+					continue
+				}
+				raw, err = io.ReadAll(io.LimitReader(body.Literal, inbox.MaxMail+1))
+				if err == nil && len(raw) > inbox.MaxMail {
+					_ = s.conn.Close() // more than was asked for: do not read the rest
+					return fmt.Errorf("mail %d: the server sends more than was asked for", uid)
+				}
+				if err != nil {
+					return fmt.Errorf("read mail %d: %w", uid, err)
+				}
+			}
+		}
+		if err := cmd.Close(); err != nil {
+			return fmt.Errorf("read mail %d: %w", uid, err)
+		}
+		return nil
+	})
+	return raw, err
+}
+
+// putAway moves or marks what was dealt with, and points people to what they
+// have to read. That it fails is told and stops nothing: the mails count
+// already, and once.
+func (s *session) putAway(ctx context.Context, done, doubtful imap.UIDSet) error {
+	if len(doubtful) > 0 {
+		if err := s.mark(doubtful, imap.FlagFlagged); err != nil {
+			s.r.grumble(ctx, "mails that may ask for an end could not be flagged", err)
+		}
+	}
+	if len(done) == 0 {
+		return nil
+	}
+	err := s.mark(done, imap.FlagSeen)
+	if err == nil && s.r.s.Done != "" {
+		err = s.move(done)
+	}
+	if err != nil {
+		s.r.grumble(ctx, "mails that were dealt with could not be put away", err)
+	}
+	return nil
+}
+
+func (s *session) mark(set imap.UIDSet, flag imap.Flag) error {
+	return s.client.Store(set, &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{flag}}, nil).Close()
+}
+
+// move takes mails to the other folder. Without MOVE they are copied first,
+// and deleted only when the copy is there and nothing else is deleted with them.
+func (s *session) move(set imap.UIDSet) error {
+	if !s.folder {
+		_ = s.client.Create(s.r.s.Done, nil).Wait() // it may be there
+		s.folder = true
+	}
+	if s.client.Caps().Has(imap.CapMove) {
+		_, err := s.client.Move(set, s.r.s.Done).Wait()
+		return err
+	}
+	if !s.client.Caps().Has(imap.CapUIDPlus) {
+		return nil
+	}
+	if _, err := s.client.Copy(set, s.r.s.Done).Wait(); err != nil {
+		return err
+	}
+	if err := s.mark(set, imap.FlagDeleted); err != nil {
+		return err
+	}
+	return s.client.UIDExpunge(set).Close()
+}
