@@ -167,7 +167,7 @@ func (s *Service) singleRun(ctx context.Context, m Single) (Run, error) {
 	if at := m.At.UTC().Truncate(time.Microsecond); at.After(now) {
 		r.ScheduledFor = at
 	}
-	s.freezeTracking(&r.Terms, "")
+	s.freezeTracking(&r.Terms, m.Tracking)
 	r.Expires = expiry(channels.Duration(m.Expires), r.Class)
 	if r.Class == channels.Marketing {
 		if err := s.marketingSingle(ctx, template); err != nil {

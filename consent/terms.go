@@ -3,6 +3,8 @@ package consent
 import (
 	"slices"
 	"time"
+
+	"rapport"
 )
 
 // Terms is what the configuration says about every entry.
@@ -13,6 +15,9 @@ type Terms struct {
 	// Expires ends a "yes" to a topic so long after the act that gave it, when
 	// the entry names no end itself.
 	Expires map[string]Span
+	// Networks is how much of a network address is evidence; empty: what the
+	// entry brings.
+	Networks rapport.Networks
 }
 
 // Span is a length of time in calendar months and days.
@@ -38,6 +43,9 @@ func (t Terms) Apply(e Entry) Entry {
 		if e.Undated {
 			e.Clock = FileClock
 		}
+	}
+	if t.Networks != "" {
+		e.IP = t.Networks.Keep(e.IP)
 	}
 	span, ends := t.Expires[e.Topic]
 	if ends && e.Expires.IsZero() && e.State.Answer() == Yes && (e.Basis == ByConsent || e.Basis == BySoftOptIn) {

@@ -134,6 +134,9 @@ func (r *rig) configure(s setup) {
 		key := r.file("secret.key", strings.Repeat("0123456789abcdef", 4)+"\n")
 		fmt.Fprintf(&b, "database: %s\nredis: %s\nsecret_key_file: %s\n", r.database, r.redis.url(), key)
 	}
+	if !strings.Contains(s.config, "tracking") {
+		b.WriteString("tracking_basis: legitimate_interest\ntracking_reason: an invented shop of invented people\n")
+	}
 	fmt.Fprintf(&b, "retry: {first: 1s, longest: 2s}\n%s\n", s.config)
 	b.WriteString("topics:\n  - {name: offers, kind: marketing}\n  - {name: service, kind: transactional}\n")
 	fmt.Fprintf(&b, "channels:\n  - name: news\n    driver: email\n    from: Example Shop <news@shop.example>\n%s", s.channel)

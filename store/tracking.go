@@ -57,7 +57,8 @@ FROM pick WHERE deliveries.id = pick.id
 RETURNING deliveries.id, run_id, batch_id, contact_id, COALESCE(address, ''), turn, attempt, crashes, expires_at, COALESCE(data, ''), tracked IS NOT NULL`
 
 	saidYes = `(SELECT k.entry_id FROM consents k
-    WHERE k.contact_id = deliveries.contact_id AND k.driver = x.driver AND k.topic_id = x.topic AND k.state = 'granted' AND k.address = deliveries.address)`
+    WHERE k.contact_id = deliveries.contact_id AND k.driver = x.driver AND k.topic_id = x.topic AND k.state = 'granted' AND k.address = deliveries.address
+      AND k.expires_at NOT BETWEEN 1 AND $2)`
 	saidNo = `EXISTS (SELECT 1 FROM consents k
     WHERE k.contact_id = deliveries.contact_id AND k.driver = x.driver AND k.topic_id = x.topic AND k.state = 'withdrawn')`
 )
@@ -82,10 +83,9 @@ func (s *Store) claiming() (q query, named bool) {
 }
 
 // qNamed reads what permits to attribute something of a delivery now: the
-// answer about tracking, the line of the ledger, and whether it was given for
-// the address.
+// answer about tracking, whether it was given for the address, and its end.
 const qNamed query = `
-SELECT d.run_id, d.contact_id, COALESCE(k.state, ''), COALESCE(k.entry_id, 0), COALESCE(k.address = d.address, FALSE), c.id IS NOT NULL
+SELECT d.run_id, d.contact_id, COALESCE(k.state, ''), COALESCE(k.address = d.address, FALSE), COALESCE(k.expires_at, 0), c.id IS NOT NULL
 FROM {{each $1}}
 JOIN deliveries d ON d.run_id = CAST(e.value ->> 0 AS BIGINT) AND d.contact_id = CAST(e.value ->> 1 AS BIGINT)
 JOIN runs r ON r.id = d.run_id
@@ -100,15 +100,16 @@ type pair struct{ run, contact int64 }
 // now.
 func (s *Store) named(ctx context.Context, r runner, deliveries string) (map[pair]bool, error) {
 	out := map[pair]bool{}
+	now := micros(s.now())
 	_, err := collect(ctx, r, qNamed, func(scan func(...any) error) (struct{}, error) {
 		var p pair
 		var state string
-		var entry int64
+		var ends int64
 		var same, exists bool
-		err := scan(&p.run, &p.contact, &state, &entry, &same, &exists)
+		err := scan(&p.run, &p.contact, &state, &same, &ends, &exists)
 		switch s.tracking {
 		case TrackGranted:
-			out[p] = state == "granted" && same
+			out[p] = state == "granted" && same && (ends == 0 || now < ends)
 		case TrackStated:
 			out[p] = exists && state != "withdrawn"
 		case TrackNobody, TrackUnasked:

@@ -96,6 +96,22 @@ func TestOnlyWhoSaidYesIsTracked(t *testing.T) {
 	})
 }
 
+func TestAYesThatHasEndedTracksNobody(t *testing.T) {
+	tracking(t, TrackGranted, func(t *testing.T, s *Store) {
+		s.says(t, 4, "granted", "loft-4")
+		s.do(t, fmt.Sprintf(`UPDATE consents SET expires_at = %d WHERE topic_id = 2 AND contact_id = 1`, micros(start)),
+			fmt.Sprintf(`UPDATE consents SET expires_at = %d WHERE topic_id = 2 AND contact_id = 4`, micros(start)+1))
+		if diff := cmp.Diff(map[int64]bool{4: true}, s.claimNamed(t)); diff != "" {
+			t.Errorf("letters lead to (-want +got):\n%s", diff)
+		}
+		for contact, want := range map[int64]bool{1: false, 4: true} {
+			if d, err := s.Delivered(t.Context(), 1, contact); err != nil || d.Named != want {
+				t.Errorf("the letter of contact %d shown once more leads to them: %v (%v)", contact, d.Named, err)
+			}
+		}
+	})
+}
+
 func TestStatedGroundEndsWithANo(t *testing.T) {
 	tracking(t, TrackStated, func(t *testing.T, s *Store) {
 		if diff := cmp.Diff(map[int64]bool{1: true, 2: true, 4: true}, s.claimNamed(t)); diff != "" {

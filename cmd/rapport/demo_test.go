@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"rapport/internal/demo"
 	"rapport/outbox"
 )
 
@@ -22,6 +23,7 @@ func TestDemoAsJSON(t *testing.T) {
 	}
 	var got struct {
 		Campaigns []outbox.Account `json:"campaigns"`
+		Tracking  []demo.Tracked
 		Pages     struct{ UI, Mail, Slack, Webhook, Report string }
 	}
 	dec := json.NewDecoder(&stdout)
@@ -39,6 +41,9 @@ func TestDemoAsJSON(t *testing.T) {
 		if !a.Balanced() || a.Open() != 0 || a.State != outbox.Finished || a.States[outbox.Sent] == 0 {
 			t.Errorf("the account is %+v", a)
 		}
+	}
+	if len(got.Tracking) != 3 || got.Tracking[0].ByPerson == 0 || got.Tracking[0].ByPerson == got.Tracking[0].Sent {
+		t.Errorf("whom the letters lead to: %+v", got.Tracking)
 	}
 	for _, page := range []string{got.Pages.UI, got.Pages.Mail, got.Pages.Slack, got.Pages.Webhook, got.Pages.Report} {
 		if !strings.HasPrefix(page, "http://127.0.0.1:") {

@@ -77,6 +77,7 @@ func (d *doctor) examine(ctx context.Context, quick bool) {
 	d.say("configuration", fine, "", "in order (%s)", file)
 	d.folder(conf)
 	d.addresses(conf)
+	d.tracking(conf)
 	d.redis(ctx, conf)
 	h, err := d.c.open(ctx)
 	if err != nil {

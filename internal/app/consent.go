@@ -12,7 +12,7 @@ import (
 func ConsentTerms(c config.Config) consent.Terms {
 	t := consent.Terms{
 		Controller: cmp.Or(c.Consent.Controller, c.Name), Jurisdiction: c.Consent.Jurisdiction, Categories: c.Consent.Categories,
-		Expires: map[string]consent.Span{},
+		Expires: map[string]consent.Span{}, Networks: c.Networks(),
 	}
 	for topic, span := range c.Consent.Expires {
 		t.Expires[topic] = consent.Span(span)

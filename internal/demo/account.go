@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"rapport/campaigns"
 	"rapport/internal/fake/journal"
 	"rapport/outbox"
 )
@@ -16,9 +17,16 @@ import (
 // Result is what a demo shows in the end.
 type Result struct {
 	Campaigns []outbox.Account `json:"campaigns"`
+	Tracking  []Tracked        `json:"tracking"` // the same campaigns
 	Pages     Pages            `json:"pages"`
 
 	receipts []receipt
+}
+
+// Tracked is whom the letters of a campaign lead to.
+type Tracked struct {
+	Campaign string `json:"campaign"`
+	campaigns.Tracked
 }
 
 // Pages are the addresses to look at.
@@ -83,6 +91,7 @@ func (r Result) Print(w io.Writer) error {
 	var out strings.Builder
 	r.printStates(&out)
 	r.printReasons(&out)
+	r.printTracking(&out)
 	r.printReceipts(&out)
 	out.WriteString("\n")
 	pages := grid{{"Mails", r.Pages.Mail}, {"Slack", r.Pages.Slack}, {"Webhooks", r.Pages.Webhook}, {"Report", r.Pages.Report}, {"Public pages", r.Pages.UI}}
@@ -152,6 +161,17 @@ func reasonRows(channel, outcome string, reasons map[outbox.Reason]int64) grid {
 		}
 	}
 	return rows
+}
+
+// printTracking says whose opens and clicks will be theirs: those of people who
+// agreed to it.
+func (r Result) printTracking(out *strings.Builder) {
+	table := grid{{"Campaign", "Links that lead to the person", "Links that name nobody"}}
+	for _, t := range r.Tracking {
+		table = append(table, []string{t.Campaign, digits(t.ByPerson), digits(t.Sent - t.ByPerson)})
+	}
+	out.WriteString("\n")
+	table.write(out, 1)
 }
 
 func (r Result) printReceipts(out *strings.Builder) {

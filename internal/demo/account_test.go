@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"rapport/campaigns"
 	"rapport/outbox"
 )
 
@@ -21,6 +22,10 @@ func sample() Result {
 				NotPlanned: map[outbox.Reason]int64{outbox.NoConsent: 80, outbox.HardBounce: 7, outbox.Manual: 7},
 			},
 			{Campaign: "gift", Channel: "shop", Planned: 3, States: map[outbox.State]int64{outbox.Sent: 3}},
+		},
+		Tracking: []Tracked{
+			{"news", campaigns.Tracked{Mode: outbox.TrackPerson, Basis: outbox.ByOwnConsent, Sent: 1185, ByPerson: 830}},
+			{"gift", campaigns.Tracked{Mode: outbox.TrackPerson, Basis: outbox.ByOwnConsent, Sent: 3}},
 		},
 		Pages:    Pages{UI: "http://127.0.0.1:8080/", Mail: "http://127.0.0.1:1/", Slack: "http://127.0.0.1:2/", Webhook: "http://127.0.0.1:3/", Report: "http://127.0.0.1:4/report"},
 		receipts: []receipt{{channel: "newsletter", taken: 1183, untold: 3, dropped: 2}, {channel: "shop", taken: 3}},

@@ -13,6 +13,7 @@ const (
 	sharePending   = 30
 	shareWithdrawn = 40
 	shareNoConsent = 80
+	shareUntracked = 300 // of those who want mails: not to be watched reading them
 
 	// The mailbox.
 	shareNoEmail    = 15
@@ -64,6 +65,7 @@ const (
 	orderHookConsent
 	orderName
 	orderLocale
+	orderTracking
 	orders
 )
 

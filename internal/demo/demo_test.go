@@ -59,6 +59,12 @@ func TestDemo(t *testing.T) {
 	if mail.Reasons[outbox.Failed][outbox.UnknownUser] == 0 {
 		t.Errorf("no mailbox was refused for ever: %v", mail.Reasons)
 	}
+	if got := result.Tracking[0]; got.ByPerson == 0 || got.ByPerson >= got.Sent || got.Basis != outbox.ByOwnConsent {
+		t.Errorf("the letters of %s: %+v", got.Campaign, got.Tracked)
+	}
+	if got := result.Tracking[1]; got.ByPerson != 0 || got.Sent == 0 {
+		t.Errorf("nobody agreed to be tracked by %s: %+v", got.Campaign, got.Tracked)
+	}
 	if d.data == "" {
 		t.Error("there is no data folder")
 	}

@@ -30,6 +30,7 @@ type Person struct {
 	LastOrder   time.Time
 	Orders      []Order
 	Consents    [3]string // mail, chat, hook
+	Tracked     string    // whether opens and clicks of their mails may be theirs
 	ConsentAt   time.Time
 	ConsentIP   string
 	Suppression string // why nobody may write to the mailbox; empty: one may
@@ -86,6 +87,9 @@ func (c *Crowd) Person(i int) Person {
 	}
 	if p.Chat == "" {
 		p.Consents[1] = ""
+	}
+	if p.Consents[0] == "granted" && c.place(i, orderTracking) >= shareUntracked {
+		p.Tracked = "granted"
 	}
 	p.ConsentAt = c.Day.Add(-time.Duration(24+r.IntN(500*24)) * time.Hour)
 	p.ConsentIP = fmt.Sprintf("198.51.100.%d", 1+r.IntN(254)) // RFC 5737
@@ -223,7 +227,7 @@ func (c *Crowd) hook(i int, external string) string {
 
 // columns is the header of the contacts file, in the order of cells.
 const columns = "external_id,first_name,last_name,email,slack,webhook,locale,time_zone,city,country,tier,points,next_tier_at,birthday,last_order,orders," +
-	"consent:email:newsletter,consent:slack:events,consent:webhook:offers,consent_at,consent_source,consent_ip"
+	"consent:email:newsletter,consent:slack:events,consent:webhook:offers,consent:email:tracking,consent_at,consent_source,consent_ip"
 
 // attributes are declared before the import, so that the letters can speak of
 // what none of a few people has.
@@ -250,6 +254,6 @@ func (p *Person) cells() ([]string, error) {
 	return []string{
 		p.ExternalID, p.FirstName, p.LastName, p.Email, p.Chat, p.Hook, p.Locale, p.Zone, p.City, p.Country, p.Tier, strconv.Itoa(p.Points), next,
 		p.Birthday, p.LastOrder.Format(time.RFC3339), string(orders),
-		p.Consents[0], p.Consents[1], p.Consents[2], p.ConsentAt.Format(time.RFC3339), source, p.ConsentIP,
+		p.Consents[0], p.Consents[1], p.Consents[2], p.Tracked, p.ConsentAt.Format(time.RFC3339), source, p.ConsentIP,
 	}, nil
 }

@@ -114,7 +114,17 @@ func (d *Demo) send(ctx context.Context) (Result, error) {
 			out.receipts = append(out.receipts, receiptOf(accounts[i].Channel, j))
 		}
 	}
-	return out, err
+	if err != nil {
+		return out, err
+	}
+	for _, name := range names {
+		r, err := d.house.Campaigns.Report(ctx, name, "")
+		if err != nil {
+			return out, fmt.Errorf("ask whom the letters of %s lead to: %w", name, err)
+		}
+		out.Tracking = append(out.Tracking, Tracked{name, r.Tracking})
+	}
+	return out, nil
 }
 
 // every is how often a running campaign is looked at.
