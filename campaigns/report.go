@@ -46,6 +46,7 @@ type Delivery struct {
 	Code       string        `json:"code,omitempty"` // provider's
 	ProviderID string        `json:"provider_id,omitempty"`
 	Server     string        `json:"server,omitempty"`
+	Entry      int64         `json:"consent_entry,omitempty"` // of the ledger, that the gate relied on last; 0: it never passed
 	UpdatedAt  time.Time     `json:"updated_at"`
 }
 

@@ -119,7 +119,7 @@ func Commit(r Record) string {
 
 // fields appends what a line says, less its own number and commitment.
 func (l Line) fields(b []byte) []byte {
-	if l.Schema != 1 {
+	if l.Schema != 1 || !l.Expires.IsZero() { // a line of schema 1 has no end
 		b = strconv.AppendInt(append(b, "schema "...), int64(l.Schema), 10)
 		b = strconv.AppendQuote(append(b, ' '), l.Topic)
 		b = strconv.AppendInt(append(b, ' '), micros(l.Expires), 10)

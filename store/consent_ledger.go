@@ -8,10 +8,11 @@ import (
 	"rapport/consent"
 )
 
+// A line whose topic is not there is read all the same: it is to be seen.
 const qLedgerColumns = `
-SELECT n.id, n.contact_id, n.driver, n.topic_id, t.name, n.state, n.basis, n.at, n.recorded_at, n.commitment, n.schema, n.expires_at,
+SELECT n.id, n.contact_id, n.driver, n.topic_id, COALESCE(t.name, ''), n.state, n.basis, n.at, n.recorded_at, n.commitment, n.schema, n.expires_at,
   COALESCE(v.salt, ''), COALESCE(v.evidence, '')
-FROM consent_entries n JOIN topics t ON t.id = n.topic_id LEFT JOIN consent_evidence v ON v.entry_id = n.id`
+FROM consent_entries n LEFT JOIN topics t ON t.id = n.topic_id LEFT JOIN consent_evidence v ON v.entry_id = n.id`
 
 const qLedger query = qLedgerColumns + `
 WHERE n.id > $1 AND n.id <= $2 ORDER BY n.id LIMIT $3`
@@ -25,8 +26,10 @@ SELECT DISTINCT n.contact_id FROM consent_entries n WHERE n.contact_id > $1 ORDE
 const qLedgerOfPeople query = qLedgerColumns + `
 WHERE n.contact_id > $1 AND n.contact_id <= $2 ORDER BY n.contact_id, n.id`
 
-const qStandingOfPeople query = qStandingColumns + `
-FROM consents k JOIN consent_entries n ON n.id = k.entry_id JOIN topics t ON t.id = k.topic_id
+// So is an answer that rests on no line.
+const qStandingOfPeople query = `
+SELECT k.contact_id, k.driver, COALESCE(t.name, ''), k.state, COALESCE(n.state, ''), COALESCE(n.basis, ''), k.address, k.at, k.entry_id, k.expires_at
+FROM consents k LEFT JOIN consent_entries n ON n.id = k.entry_id LEFT JOIN topics t ON t.id = k.topic_id
 WHERE k.contact_id > $1 AND k.contact_id <= $2 ORDER BY k.contact_id, k.driver, t.name`
 
 const qForgetStanding query = `DELETE FROM consents WHERE contact_id = $1`

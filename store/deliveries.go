@@ -11,7 +11,7 @@ import (
 
 const deliveryColumns = `
 SELECT d.id, d.run_id, d.contact_id, r.name, r.uid, r.channel, t.name, COALESCE(c.uid, ''), COALESCE(c.external_id, ''), COALESCE(d.address, ''),
-  d.state, d.reason, d.attempt, d.not_before, d.expires_at, d.code, d.provider_id, d.server, d.updated_at
+  d.state, d.reason, d.attempt, d.not_before, d.expires_at, d.code, d.provider_id, d.server, COALESCE(d.entry_id, 0), d.updated_at
 FROM deliveries d JOIN runs r ON r.id = d.run_id JOIN topics t ON t.id = r.topic_id LEFT JOIN contacts c ON c.id = d.contact_id`
 
 const qDeliveryOf query = deliveryColumns + ` WHERE d.run_id = $1 AND d.contact_id = $2`
@@ -19,7 +19,7 @@ const qDeliveryOf query = deliveryColumns + ` WHERE d.run_id = $1 AND d.contact_
 func scanDelivery(scan func(...any) error) (d campaigns.Delivery, err error) {
 	var run, notBefore, expires, updated int64
 	err = scan(&d.Number, &run, &d.ContactNo, &d.Campaign, &d.Run, &d.Channel, &d.Topic, &d.Contact, &d.ExternalID, &d.Address,
-		&d.State, &d.Reason, &d.Attempts, &notBefore, &expires, &d.Code, &d.ProviderID, &d.Server, &updated)
+		&d.State, &d.Reason, &d.Attempts, &notBefore, &expires, &d.Code, &d.ProviderID, &d.Server, &d.Entry, &updated)
 	d.ID = rapport.DeliveryID(run, d.ContactNo)
 	d.NotBefore, d.ExpiresAt, d.UpdatedAt = pointer(notBefore), pointer(expires), when(updated)
 	return d, err

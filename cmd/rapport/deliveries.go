@@ -150,6 +150,7 @@ func (c *cli) printDelivery(w io.Writer, d campaigns.Detail) {
 		{"revision", number(d.Revision)},
 		{"contact", dash(d.Contact)},
 		{"to", dash(d.Address)},
+		{"consent entry", entry(d.Entry)},
 		{"not before", c.maybe(d.NotBefore)},
 		{"expires", c.maybe(d.ExpiresAt)},
 		{"changed", c.at(d.UpdatedAt)},
@@ -177,6 +178,14 @@ func (c *cli) printDelivery(w io.Writer, d campaigns.Detail) {
 		}
 		t.write(w)
 	}
+}
+
+// entry names the line of the ledger that a delivery rests on.
+func entry(n int64) string {
+	if n == 0 {
+		return "-"
+	}
+	return number(n)
 }
 
 func newDeliveriesResolve(c *cli) *cobra.Command {
