@@ -65,6 +65,7 @@ func (l *loader) check() {
 	l.checkChannels(c.Channels)
 	l.checkNotify(c)
 	l.checkForms(c)
+	l.checkMailboxes(c)
 	l.checkPages(c.Pages)
 }
 

@@ -39,6 +39,7 @@ type Config struct {
 	Requests        Requests          `json:"requests"`
 	Consent         Consent           `json:"consent"`
 	Forms           []Form            `json:"forms,omitempty"`
+	Mailboxes       []Mailbox         `json:"mailboxes,omitempty"`
 }
 
 // Log is how the program talks to its operators.

@@ -20,7 +20,7 @@ func Reference() []Setting {
 	var c Config
 	var out []Setting
 	for _, s := range leaves(reflect.ValueOf(&c).Elem(), "") {
-		if s.path == "topics" || s.path == "notify" || s.path == "forms" {
+		if s.path == "topics" || s.path == "notify" || s.path == "forms" || s.path == "mailboxes" {
 			continue
 		}
 		out = append(out, describe(s, s.path, prefix+variable(s.path)))
@@ -28,6 +28,7 @@ func Reference() []Setting {
 	out = append(out, listed(&Topic{}, "topics[]", prefix+"TOPICS_<NAME>_")...)
 	out = append(out, listed(&Channel{}, "channels[]", prefix+"CHANNELS_<NAME>_")...)
 	out = append(out, listed(&Notice{}, "notify[]", "")...)
+	out = append(out, listed(&Mailbox{}, "mailboxes[]", "")...)
 	return append(out, listed(&Form{}, "forms[]", "")...)
 }
 
