@@ -119,7 +119,7 @@ var known = map[Reason]bool{
 	TLS: true, Timeout: true, NoSMTPUTF8: true, Refused: true, DisabledUser: true, Reputation: true,
 	Unproven: true, SenderRefused: true, RelayDenied: true, ServerTrouble: true, RenderFailed: true, NoAnswer: true,
 	ProcessDied: true, Crashed: true, Restored: true, WaitRetry: true, WaitQuiet: true, WaitHeld: true, WaitPaused: true,
-	WaitSlow: true, WaitWarmup: true,
+	WaitSlow: true, WaitWarmup: true, Capped: true, AskedPause: true, AskedLess: true,
 	ByPerson: true, TimeOver: true,
 }
 

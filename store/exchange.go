@@ -138,10 +138,15 @@ func (s *Store) Exchange(ctx context.Context, worker int64, settled []outbox.Set
 		if err != nil {
 			return err
 		}
-		found, err := t.facts(ctx, rest, wanted)
+		limits, more := t.limiting(wanted)
+		found, err := t.facts(ctx, rest, wanted, more...)
 		if err != nil {
 			return err
 		}
+		if err := limits.gather(ctx, t, now); err != nil {
+			return err
+		}
+		e.limits = limits
 		for _, m := range rest {
 			e.settle(found, m)
 		}
@@ -159,7 +164,7 @@ func (s *Store) Exchange(ctx context.Context, worker int64, settled []outbox.Set
 
 // facts reads the rows an exchange is about, those that want to leave with all
 // that the gate asks.
-func (t tx) facts(ctx context.Context, settled []outbox.Settlement, wanted []outbox.Ticket) (map[int64]*facts, error) {
+func (t tx) facts(ctx context.Context, settled []outbox.Settlement, wanted []outbox.Ticket, more ...step) (map[int64]*facts, error) {
 	found := make(map[int64]*facts, len(settled)+len(wanted))
 	var steps []step
 	if len(settled) > 0 {
@@ -179,7 +184,7 @@ func (t tx) facts(ctx context.Context, settled []outbox.Settlement, wanted []out
 		}
 		steps = append(steps, reading(found, qFacts, scanAll, unique(ids)))
 	}
-	return found, t.together(ctx, steps...)
+	return found, t.together(ctx, append(steps, more...)...)
 }
 
 // reading is the step that reads rows of deliveries.
@@ -202,6 +207,7 @@ type exchange struct {
 	attempts []outbox.Settlement
 	holds    []outbox.Hold
 	late     []int64 // uncertain ones that did not leave after all and wait again
+	limits   *limiting
 }
 
 // settle takes an outcome in if it is of the row's turn and a legal move.
@@ -231,10 +237,14 @@ func (e *exchange) admit(found map[int64]*facts, w outbox.Ticket, worker int64, 
 	}
 	f.Held = f.Held && (f.HeldUntil.IsZero() || now.Before(f.HeldUntil))
 	a.State, a.Reason = outbox.Admit(f.Facts, now)
+	until := e.limits.heed(&a, w.Shadow, f.ExpiresAt, now)
 	a.Go = a.State == outbox.Sending
 	m := outbox.Settlement{Delivery: f.id, Turn: f.turn, State: a.State, Reason: a.Reason, At: now}
 	if a.State == outbox.Queued {
 		m.NotBefore = now
+		if !until.IsZero() {
+			m.NotBefore = until
+		}
 		if f.Held && !f.HeldUntil.IsZero() {
 			m.NotBefore = f.HeldUntil
 		}
@@ -279,6 +289,7 @@ func (e *exchange) write(ctx context.Context, t tx) error {
 	steps = rowsIn(steps, qMove, other)
 	steps = e.counts.steps(steps)
 	steps = recordAttempts(steps, e.attempts)
+	steps = e.limits.steps(steps, now)
 	if err := t.together(ctx, steps...); err != nil {
 		return err
 	}

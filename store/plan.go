@@ -31,7 +31,7 @@ LEFT JOIN consents k ON k.contact_id = c.id AND k.driver = $1 AND k.topic_id = $
   'hard_bounce', 'complaint', 'manual', 'unknown_user', 'bad_domain', 'mailbox_full', 'greylisted', 'rate_limited', 'policy', 'authentication',
   'content_refused', 'too_large', 'connection', 'tls', 'timeout', 'no_smtputf8', 'refused', 'disabled_user',
   'reputation', 'unauthenticated', 'sender_refused', 'relay_denied', 'server_trouble', 'render', 'no_answer', 'process_died', 'crashed',
-  'retry', 'quiet', 'held', 'paused', 'slow', 'warmup', 'by_person', 'time_over'`
+  'retry', 'quiet', 'held', 'paused', 'slow', 'warmup', 'capped', 'asked_pause', 'asked_less', 'by_person', 'time_over'`
 
 	verdictBefore = `CASE
   WHEN COALESCE(a.value, '') = '' THEN 'no_address'

@@ -11,13 +11,6 @@ import (
 
 const qContactThere query = `SELECT 1 FROM contacts c WHERE c.id = $1`
 
-// One person at a time: whoever changes or counts what may reach somebody
-// holds this until the commit. It is no row, so that nobody who erases or
-// merges people waits for it.
-const qPersonAlone query = `
-SELECT pg_advisory_xact_lock(hashtext(current_schema() || '.person'), p.n)
-FROM (SELECT DISTINCT CAST(CAST(e.value AS BIGINT) % 2147483647 AS INTEGER) AS n FROM {{each $1}} ORDER BY n) p`
-
 const qPreferences query = `
 SELECT p.driver, COALESCE(t.name, ''), p.paused_until, p.every
 FROM preferences p LEFT JOIN topics t ON t.id = p.topic_id
@@ -30,20 +23,27 @@ SET paused_until = excluded.paused_until, every = excluded.every, updated_at = e
 
 const qDropPreference query = `DELETE FROM preferences WHERE contact_id = $1 AND driver = $2 AND topic_id = $3`
 
-// What waits for a person's wish or for a cap is due now; the gate asks again.
-const qWakeBatches query = `
-UPDATE batches SET next_at = {{least COALESCE(next_at, CAST($2 AS BIGINT)), CAST($2 AS BIGINT)}} WHERE id IN (
-  SELECT d.batch_id FROM deliveries d WHERE d.contact_id = $1 AND d.state = 'queued' AND d.reason IN ('asked_pause', 'asked_less', 'capped'))`
+// Whoever asks the gate about a person shares their answers until the commit;
+// whoever changes what the person asked for takes them alone, so that a wish
+// holds from the moment it is written, also for the first one there is.
+const qWishesAlone query = `SELECT 1 FROM consents k WHERE k.contact_id = $1 ORDER BY k.driver, k.topic_id {{lock k}}`
 
+// What waits for a person's wish or for a cap is due now; the gate asks again.
 const qWakeDeliveries query = `
 UPDATE deliveries SET not_before = $2
 WHERE contact_id = $1 AND state = 'queued' AND reason IN ('asked_pause', 'asked_less', 'capped')`
 
+const qWakeBatches query = `
+UPDATE batches SET next_at = {{least COALESCE(next_at, CAST($2 AS BIGINT)), CAST($2 AS BIGINT)}} WHERE id IN (
+  SELECT d.batch_id FROM deliveries d WHERE d.contact_id = $1 AND d.state = 'queued' AND d.reason IN ('asked_pause', 'asked_less', 'capped'))`
+
 // SetPreference implements consent.PreferenceStore.
 func (s *Store) SetPreference(ctx context.Context, contact int64, p consent.Preference, at time.Time) error {
 	return s.update(ctx, durable, func(t tx) error {
-		if err := t.personsAlone(ctx, contact); err != nil {
-			return err
+		if t.s.d == &postgresDialect {
+			if _, err := collect(ctx, t, qWishesAlone, scalar[int64], contact); err != nil {
+				return fmt.Errorf("wait for the gate: %w", err)
+			}
 		}
 		_, ok, err := one(ctx, t, qContactThere, scalar[int64], contact)
 		if err != nil {
@@ -64,7 +64,7 @@ func (s *Store) SetPreference(ctx context.Context, contact int64, p consent.Pref
 		if err != nil {
 			return fmt.Errorf("write the preference: %w", err)
 		}
-		for _, q := range []query{qWakeBatches, qWakeDeliveries} {
+		for _, q := range []query{qWakeDeliveries, qWakeBatches} {
 			if _, err := t.exec(ctx, q, contact, micros(at)); err != nil {
 				return fmt.Errorf("wake what waits for contact %d: %w", contact, err)
 			}
@@ -90,19 +90,6 @@ func (t tx) marketingTopic(ctx context.Context, name string) (int64, error) {
 		return 0, rapport.Invalidf("topic", "topic %s is %s: only marketing can be paused or made rarer", name, topic.Kind)
 	}
 	return topic.ID, nil
-}
-
-// personsAlone makes everybody else who counts or changes what may reach these
-// people wait until the commit. SQLite has one writer anyway.
-func (t tx) personsAlone(ctx context.Context, people ...int64) error {
-	if t.s.d != &postgresDialect || len(people) == 0 {
-		return nil
-	}
-	_, err := collect(ctx, t, qPersonAlone, func(func(...any) error) (struct{}, error) { return struct{}{}, nil }, idsJSON(unique(people)))
-	if err != nil {
-		return fmt.Errorf("wait for others who ask about the same people: %w", err)
-	}
-	return nil
 }
 
 // Preferences implements consent.PreferenceStore.

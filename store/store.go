@@ -9,10 +9,12 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rapport"
 	"rapport/consent"
+	"rapport/outbox"
 )
 
 // Options says where the truth is kept.
@@ -35,6 +37,7 @@ type Store struct {
 	data     string
 	terms    consent.Terms
 	tracking Tracking
+	limits   atomic.Pointer[outbox.Limits] // of how often people are written to; nil: none
 	now      func() time.Time
 	log      *slog.Logger
 	texts    sync.Map // query → its text on this engine
