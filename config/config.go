@@ -94,13 +94,14 @@ type Channel struct {
 type Notice struct {
 	Channel string   `json:"channel" help:"Name of the channel that carries it"`
 	To      string   `json:"to" help:"Address to write to, as the channel's driver spells it"`
-	Events  []string `json:"events,omitempty" help:"run_finished, run_held, channel_broken; empty: all"`
+	Events  []string `json:"events,omitempty" help:"run_finished, run_held, channel_broken, complaints; empty: all"`
 }
 
 // Events lists what operators can be told: a run is over, a run was paused
-// because it cannot go on, a channel waits for a person.
+// because it cannot go on, a channel waits for a person, many people call a
+// run spam.
 func Events() []string {
-	return []string{"run_finished", "run_held", "channel_broken"}
+	return []string{"run_finished", "run_held", "channel_broken", "complaints"}
 }
 
 // Wants says whether the notice is for an event.
