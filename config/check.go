@@ -33,6 +33,9 @@ func (l *loader) topics() {
 		if l.file.Topics[i].Priority == "" {
 			l.file.Topics[i].Priority = "normal"
 		}
+		if l.file.Topics[i].Quiet == "" {
+			l.file.Topics[i].Quiet = "auto"
+		}
 	}
 }
 
@@ -67,6 +70,7 @@ func (l *loader) check() {
 	l.checkForms(c)
 	l.checkMailboxes(c)
 	l.checkPages(c.Pages)
+	l.checkQuiet(c)
 }
 
 // words checks every setting whose tag lists the words it may be.

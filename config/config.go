@@ -39,6 +39,10 @@ type Config struct {
 	Requests        Requests          `json:"requests"`
 	Consent         Consent           `json:"consent"`
 	Forms           []Form            `json:"forms,omitempty"`
+	Retention       Retention         `json:"retention"`
+	Quiet           Quiet             `json:"quiet" help:"When people are left alone: {from: 21:00, to: 08:00, zone: recipient, all_day: [sun], calendar: recipient, spread: 10m, mode: shadow, channels: {NAME: off}, transactional: {...}}; holds marketing, and topics with quiet: on (docs/calendars.md)"`
+	Caps            Caps              `json:"caps" help:"How many messages may reach one person: [{topics: marketing, most: 3, in: 7d, channels: all, over: hold}], or {mode: shadow, rules: [...]}; transactional messages are never held (docs/calendars.md)"`
+	Calendars       Calendars         `json:"calendars"`
 	Mailboxes       []Mailbox         `json:"mailboxes,omitempty"`
 }
 
@@ -71,6 +75,7 @@ type Topic struct {
 	Kind     string            `json:"kind" need:"marketing|transactional" help:"marketing (by permission) or transactional (belongs to a case of the person)"`
 	Title    map[string]string `json:"title,omitempty" help:"What people read, by language"`
 	Priority string            `json:"priority" default:"normal" need:"high|normal|low" help:"high, normal or low; for order and caps"`
+	Quiet    string            `json:"quiet" default:"auto" need:"auto|on|off" help:"Whether quiet hours hold it: auto (marketing: yes, transactional: no), on or off"`
 }
 
 // Channel is a configured way to reach people.

@@ -78,7 +78,7 @@ func typeOf(t reflect.Type) string {
 		return "rate"
 	case t == reflect.TypeFor[Size]():
 		return "size"
-	case t == reflect.TypeFor[Warmup]():
+	case t == reflect.TypeFor[Warmup](), t == reflect.TypeFor[Quiet](), t == reflect.TypeFor[Caps]():
 		return "object"
 	}
 	switch t.Kind() {
