@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"rapport/internal/csvtext"
 )
 
 // Export writes the whole ledger in order with the evidence that exists, as
@@ -87,21 +89,4 @@ func stamp(t time.Time) string {
 }
 
 // safe keeps a spreadsheet from reading text as a formula.
-func safe(s string) string {
-	if s == "" {
-		return s
-	}
-	switch s[0] {
-	case '=', '+', '-', '@', '\t', '\r':
-		return "'" + s
-	}
-	return s
-}
-
-// unsafe takes away what safe put there.
-func unsafe(s string) string {
-	if len(s) > 1 && s[0] == '\'' && safe(s[1:]) != s[1:] {
-		return s[1:]
-	}
-	return s
-}
+func safe(s string) string { return csvtext.Protect(s) }

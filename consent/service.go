@@ -21,6 +21,7 @@ type Service struct {
 	wordings     WordingStore
 	expiry       ExpiryStore
 	suppressions SuppressionStore
+	domains      DomainStore
 	preferences  PreferenceStore
 	drivers      *channels.Registry
 	fingerprint  func(kind, value string) string
@@ -37,6 +38,7 @@ type Options struct {
 		WordingStore
 		ExpiryStore
 		SuppressionStore
+		DomainStore
 		PreferenceStore
 	}
 	Drivers *channels.Registry
@@ -50,7 +52,7 @@ type Options struct {
 // New makes the service.
 func New(o Options) *Service {
 	return &Service{
-		store: o.Store, seals: o.Store, topics: o.Store, wordings: o.Store, expiry: o.Store, suppressions: o.Store, preferences: o.Store,
+		store: o.Store, seals: o.Store, topics: o.Store, wordings: o.Store, expiry: o.Store, suppressions: o.Store, domains: o.Store, preferences: o.Store,
 		drivers: o.Drivers, fingerprint: o.Fingerprint, now: o.Now, random: o.Random,
 	}
 }

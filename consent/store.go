@@ -1,9 +1,6 @@
 package consent
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // Store is the ledger in a database. Every method is one fact.
 type Store interface {
@@ -53,22 +50,6 @@ type TopicStore interface {
 	Topics(ctx context.Context) ([]Topic, error)
 }
 
-// SuppressionStore keeps the addresses nobody may write to.
-type SuppressionStore interface {
-	// Suppress adds suppressions and returns how many are new; what is
-	// suppressed already keeps its first reason. It waits for whoever is just
-	// asking the gate about the person with that address.
-	Suppress(ctx context.Context, list []Suppression) (int, error)
-	// Unsuppress lets an address be written to again; false when it was not
-	// suppressed.
-	Unsuppress(ctx context.Context, kind, hash string) (bool, error)
-	// Suppressions lists at most limit suppressions after the given kind and
-	// hash, in that order.
-	Suppressions(ctx context.Context, kind, hash string, limit int) ([]Suppression, error)
-	// Suppressed finds one suppression.
-	Suppressed(ctx context.Context, kind, hash string) (Suppression, bool, error)
-}
-
 // Topic is what people are written to about.
 type Topic struct {
 	ID       int64             `json:"-"`
@@ -77,27 +58,3 @@ type Topic struct {
 	Title    map[string]string `json:"title"`    // by language
 	Priority string            `json:"priority"` // "high", "normal" or "low"
 }
-
-// Suppression is an address nobody may write to. Value may be empty while the
-// keyed Hash stays.
-type Suppression struct {
-	Kind   string    `json:"kind"`
-	Hash   string    `json:"hash"`
-	Value  string    `json:"value,omitempty"`
-	Reason string    `json:"reason"`
-	Detail string    `json:"detail,omitempty"`
-	Actor  string    `json:"actor,omitempty"`
-	At     time.Time `json:"at"`
-}
-
-// The reasons of suppressions.
-const (
-	HardBounce = "hard_bounce" // the address does not exist
-	Strike     = "strike"      // refused twice within a week
-	Complaint  = "complaint"   // its owner called us spam
-	Manual     = "manual"      // a person of ours decided so
-	Gone       = "erased"      // its owner was erased
-)
-
-// Reasons lists the reasons of suppressions.
-func Reasons() []string { return []string{HardBounce, Strike, Complaint, Manual, Gone} }

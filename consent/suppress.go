@@ -2,10 +2,7 @@ package consent
 
 import (
 	"context"
-	"encoding/csv"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -15,9 +12,9 @@ import (
 )
 
 // Suppress forbids an address to every channel. It is no error when it is
-// forbidden already; the first reason stays.
+// forbidden already; see SuppressionStore.Suppress for which reason stays.
 func (s *Service) Suppress(ctx context.Context, kind, value, reason, detail string) (bool, error) {
-	sup, err := s.suppression(ctx, kind, value, reason, detail)
+	sup, err := s.suppression(ctx, Suppression{Kind: kind, Value: value, Reason: reason, Detail: detail})
 	if err != nil {
 		return false, err
 	}
@@ -28,24 +25,47 @@ func (s *Service) Suppress(ctx context.Context, kind, value, reason, detail stri
 	return n > 0, nil
 }
 
-func (s *Service) suppression(ctx context.Context, kind, value, reason, detail string) (Suppression, error) {
-	value, err := s.canonical(kind, value)
+// suppression fills in what is missing and checks the rest.
+func (s *Service) suppression(ctx context.Context, x Suppression) (Suppression, error) {
+	value, err := s.canonical(x.Kind, x.Value)
 	if err != nil {
-		return Suppression{}, err
+		return x, err
 	}
-	if reason == "" {
-		reason = Manual
+	x.Value, x.Hash = value, s.fingerprint(x.Kind, value)
+	if x.Reason, err = reasonOf(x.Reason); err != nil {
+		return x, err
 	}
-	if !slices.Contains(Reasons(), reason) {
-		return Suppression{}, rapport.Invalidf("reason", "%q is not a reason; known: %s", reason, strings.Join(Reasons(), ", "))
-	}
-	return Suppression{
-		Kind: kind, Hash: s.fingerprint(kind, value), Value: value, Reason: reason, Detail: detail,
-		Actor: rapport.ActorOf(ctx).Name, At: s.now().UTC().Truncate(time.Microsecond),
-	}, nil
+	x.Actor = rapport.ActorOf(ctx).Name
+	x.RecordedAt = s.now().UTC().Truncate(time.Microsecond)
+	x.At, err = happened(x.At, x.RecordedAt)
+	return x, err
 }
 
-func (s *Service) canonical(kind, value string) (string, error) {
+// reasonOf checks a reason; none is "manual".
+func reasonOf(reason string) (string, error) {
+	if reason == "" {
+		return Manual, nil
+	}
+	if !slices.Contains(Reasons(), reason) {
+		return "", rapport.Invalidf("reason", "%q is not a reason; known: %s", reason, strings.Join(Reasons(), ", "))
+	}
+	return reason, nil
+}
+
+// happened is when something happened; nobody said: now.
+func happened(at, now time.Time) (time.Time, error) {
+	switch {
+	case at.IsZero():
+		return now, nil
+	case at.After(now.Add(24 * time.Hour)):
+		return at, rapport.Invalidf("at", "%s lies in the future", at.Format(time.RFC3339))
+	case at.After(now):
+		return now, nil // a clock or a time zone that is a little ahead
+	}
+	return at.UTC().Truncate(time.Microsecond), nil
+}
+
+func (s *Service) addressKind(kind string) (channels.Address, error) {
 	kinds := s.drivers.AddressKinds()
 	i := slices.IndexFunc(kinds, func(a channels.Address) bool { return a.Kind == kind })
 	if i < 0 {
@@ -53,22 +73,45 @@ func (s *Service) canonical(kind, value string) (string, error) {
 		for _, a := range kinds {
 			names = append(names, a.Kind)
 		}
-		return "", rapport.Unknown("kind of address", kind, names)
+		return channels.Address{}, rapport.Unknown("kind of address", kind, names)
 	}
-	canonical, err := kinds[i].Normalize(value)
+	return kinds[i], nil
+}
+
+func (s *Service) canonical(kind, value string) (string, error) {
+	a, err := s.addressKind(kind)
+	if err != nil {
+		return "", err
+	}
+	canonical, err := a.Normalize(value)
 	if err != nil {
 		return "", rapport.Invalidf(kind, "%v", err)
 	}
 	return canonical, nil
 }
 
-// Unsuppress lets an address be written to again, if consent allows it.
+// Unsuppress lets an address be written to again, if consent allows it. What
+// its owner said themselves, and an erasure, is not an operator's to take
+// back: it is Denied unless the ledger has a later act of theirs.
 func (s *Service) Unsuppress(ctx context.Context, kind, value string) error {
 	value, err := s.canonical(kind, value)
 	if err != nil {
 		return err
 	}
-	found, err := s.suppressions.Unsuppress(ctx, kind, s.fingerprint(kind, value))
+	hash := s.fingerprint(kind, value)
+	x, ok, err := s.suppressions.Suppressed(ctx, kind, hash)
+	if err != nil {
+		return fmt.Errorf("look for a suppression: %w", err)
+	}
+	if !ok {
+		return rapport.NotFoundf("this address is not suppressed")
+	}
+	if slices.Contains(ownersOnly(), x.Reason) {
+		if err := s.actedSince(ctx, kind, value, x); err != nil {
+			return err
+		}
+	}
+	found, err := s.suppressions.Unsuppress(ctx, kind, hash)
 	if err != nil {
 		return fmt.Errorf("remove a suppression: %w", err)
 	}
@@ -78,7 +121,22 @@ func (s *Service) Unsuppress(ctx context.Context, kind, value string) error {
 	return nil
 }
 
-// Suppressed says whether an address is suppressed, and why.
+// actedSince is an error unless the owner of an address has agreed anew after
+// it was suppressed.
+func (s *Service) actedSince(ctx context.Context, kind, value string, x Suppression) error {
+	lines, err := s.suppressions.ActsSince(ctx, kind, value, x.At)
+	if err != nil {
+		return fmt.Errorf("look for a later consent: %w", err)
+	}
+	if slices.ContainsFunc(lines, func(r Record) bool { return r.agreed(value) }) {
+		return nil
+	}
+	return &rapport.Error{Kind: rapport.Denied, Msg: fmt.Sprintf(
+		"this address is suppressed because of %s, which only its owner can take back: it ends when they confirm a sign-up anew, or when a later consent of theirs is recorded with its source", x.Reason)}
+}
+
+// Suppressed says whether an address is suppressed itself, and why. DomainOf
+// tells about its domain.
 func (s *Service) Suppressed(ctx context.Context, kind, value string) (Suppression, bool, error) {
 	value, err := s.canonical(kind, value)
 	if err != nil {
@@ -99,134 +157,4 @@ func (s *Service) Suppressions(ctx context.Context, after Suppression, limit int
 		return nil, fmt.Errorf("list suppressions: %w", err)
 	}
 	return list, nil
-}
-
-// suppressionPage is how many suppressions travel together.
-const suppressionPage = 500
-
-// columns of the suppressions file; kind and value are required on import.
-func suppressionColumns() []string { return []string{"kind", "value", "reason", "detail", "at"} }
-
-// ExportSuppressions writes all suppressions whose plain value is known as CSV
-// and returns how many rows it wrote and how many it left out because only
-// their fingerprint is kept.
-func (s *Service) ExportSuppressions(ctx context.Context, w io.Writer) (rows, hidden int, err error) {
-	out := csv.NewWriter(w)
-	if err := out.Write(suppressionColumns()); err != nil {
-		return 0, 0, fmt.Errorf("write suppressions: %w", err)
-	}
-	var after Suppression
-	for {
-		page, err := s.Suppressions(ctx, after, suppressionPage)
-		if err != nil {
-			return rows, hidden, err
-		}
-		for _, x := range page {
-			if x.Value == "" {
-				hidden++
-				continue
-			}
-			rows++
-			if err := out.Write([]string{x.Kind, safe(x.Value), x.Reason, safe(x.Detail), x.At.Format(time.RFC3339Nano)}); err != nil {
-				return rows, hidden, fmt.Errorf("write suppressions: %w", err)
-			}
-		}
-		if len(page) < suppressionPage {
-			out.Flush()
-			return rows, hidden, out.Error()
-		}
-		after = page[len(page)-1]
-	}
-}
-
-// RowError is a row of a file that was not taken.
-type RowError struct {
-	Line   int    `json:"line"`
-	Reason string `json:"reason"`
-}
-
-// SuppressionReport says what an import of suppressions did.
-type SuppressionReport struct {
-	Rows   int        `json:"rows"`
-	Added  int        `json:"added"`
-	Known  int        `json:"known"`
-	Errors int        `json:"errors"`
-	Listed []RowError `json:"listed"` // the first errors
-}
-
-// listed bounds how many errors a report names.
-const listed = 100
-
-// ImportSuppressions reads a CSV file with the columns kind, value and
-// optionally reason and detail. A bad row is listed and the rest goes in.
-func (s *Service) ImportSuppressions(ctx context.Context, r io.Reader) (SuppressionReport, error) {
-	var rep SuppressionReport
-	in := csv.NewReader(r)
-	in.FieldsPerRecord = -1
-	head, err := in.Read()
-	if err != nil {
-		return rep, rapport.Invalidf("", "the file has no header row; its first line is: %s", strings.Join(suppressionColumns(), ","))
-	}
-	at := map[string]int{}
-	for i, h := range head {
-		at[strings.ToLower(strings.TrimSpace(strings.TrimPrefix(h, "\ufeff")))] = i
-	}
-	_, hasKind := at["kind"]
-	_, hasValue := at["value"]
-	if !hasKind || !hasValue {
-		return rep, rapport.Invalidf("", "the header must name the columns kind and value")
-	}
-	var page []Suppression
-	flush := func() error {
-		n, err := s.suppressions.Suppress(ctx, page)
-		if err != nil {
-			return fmt.Errorf("suppress addresses: %w", err)
-		}
-		rep.Added += n
-		rep.Known += len(page) - n
-		page = page[:0]
-		return nil
-	}
-	for {
-		row, err := in.Read()
-		if errors.Is(err, io.EOF) {
-			return rep, flush()
-		}
-		bad, isBad := errors.AsType[*csv.ParseError](err)
-		if err != nil && !isBad {
-			return rep, fmt.Errorf("read suppressions: %w", err)
-		}
-		rep.Rows++
-		cell := func(name string) string {
-			if i, ok := at[name]; ok && i < len(row) {
-				return strings.TrimSpace(unsafe(row[i]))
-			}
-			return ""
-		}
-		var sup Suppression
-		if err == nil {
-			sup, err = s.suppression(ctx, cell("kind"), cell("value"), cell("reason"), cell("detail"))
-		}
-		if err != nil {
-			rep.Errors++
-			if len(rep.Listed) < listed {
-				rep.Listed = append(rep.Listed, RowError{Line: lineOf(in, bad), Reason: err.Error()})
-			}
-			continue
-		}
-		if page = append(page, sup); len(page) == suppressionPage {
-			if err := flush(); err != nil {
-				return rep, err
-			}
-		}
-	}
-}
-
-// lineOf is where the row read last begins.
-func lineOf(in *csv.Reader, bad *csv.ParseError) int {
-	if bad != nil {
-		return bad.StartLine
-	}
-	line, _ := in.FieldPos(0)
-	return line
 }

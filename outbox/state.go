@@ -62,9 +62,13 @@ const (
 	TooLate        Reason = "too_late"   // local time over and the schedule says late: skip
 	Restricted     Reason = "restricted" // the person is kept and nothing else (GDPR article 18)
 
-	HardBounce Reason = "hard_bounce"
-	Complaint  Reason = "complaint"
-	Manual     Reason = "manual"
+	HardBounce   Reason = "hard_bounce"
+	Strike       Reason = "strike" // refused twice within a week
+	Complaint    Reason = "complaint"
+	Manual       Reason = "manual"
+	Unsubscribed Reason = "unsubscribed_all" // wants nothing at all
+	LegalGround  Reason = "legal"            // a court, an authority or a contract forbids it
+	RoleAccount  Reason = "role_account"     // the address of a task, not of a person
 )
 
 // Reasons for failed and uncertain deliveries. Adapters name them in
@@ -114,6 +118,7 @@ const (
 var known = map[Reason]bool{
 	NoConsent: true, Withdrawn: true, PendingConsent: true, OtherAddress: true, NoAddress: true,
 	AddressChanged: true, Erased: true, TooLate: true, Restricted: true, HardBounce: true, Complaint: true, Manual: true,
+	Strike: true, Unsubscribed: true, LegalGround: true, RoleAccount: true,
 	UnknownUser: true, BadDomain: true, MailboxFull: true, Greylisted: true, RateLimited: true,
 	PolicyRefused: true, Authentication: true, ContentRefused: true, TooLarge: true, Connection: true,
 	TLS: true, Timeout: true, NoSMTPUTF8: true, Refused: true, DisabledUser: true, Reputation: true,

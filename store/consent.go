@@ -183,8 +183,11 @@ func (t tx) record(ctx context.Context, entries []consent.Entry) ([]consent.Outc
 		return nil, fmt.Errorf("join the writers of the ledger: %w", err)
 	}
 	j, err := t.s.judge(ctx, t, entries)
-	if err != nil || len(j.lines) == 0 {
+	if err != nil {
 		return j.out, err
+	}
+	if len(j.lines) == 0 {
+		return j.out, t.release(ctx, entries, j.out)
 	}
 	numbers, err := t.addLines(ctx, j.lines)
 	if err != nil {
@@ -197,7 +200,10 @@ func (t tx) record(ctx context.Context, entries []consent.Entry) ([]consent.Outc
 		c.now.Entry = numbers[c.commit]
 		j.changes[k] = c
 	}
-	return j.out, t.stand(ctx, j.order, j.changes)
+	if err := t.stand(ctx, j.order, j.changes); err != nil {
+		return nil, err
+	}
+	return j.out, t.release(ctx, entries, j.out)
 }
 
 // judgement is what record decided before anything is written.

@@ -17,7 +17,7 @@ WITH w AS MATERIALIZED (
   SELECT d.contact_id, r.driver, r.topic_id FROM {{each $1}} CROSS JOIN deliveries d CROSS JOIN runs r
   WHERE d.id = CAST(e.value AS BIGINT) AND r.id = d.run_id
 )
-SELECT 1 FROM w CROSS JOIN consents k
+SELECT 1 FROM (` + shareDomains + `) l CROSS JOIN w CROSS JOIN consents k
 WHERE k.contact_id = w.contact_id AND k.driver = w.driver AND k.topic_id = w.topic_id
 ORDER BY k.contact_id {{share k}}`
 
@@ -31,7 +31,7 @@ WHERE d.id = CAST(e.value AS BIGINT) {{order d.id}} {{lock d}}`
 const qFacts query = `
 SELECT d.id, d.turn, d.state, d.batch_id, COALESCE(d.worker_id, 0), d.expires_at, COALESCE(d.address, ''),
   r.state, c.id IS NOT NULL, a.id IS NOT NULL,
-  COALESCE(k.state, ''), COALESCE(k.address, ''), COALESCE(k.entry_id, 0), COALESCE(k.expires_at, 0), ` + restrictedOr + `COALESCE(s.reason, '') END,
+  COALESCE(k.state, ''), COALESCE(k.address, ''), COALESCE(k.entry_id, 0), COALESCE(k.expires_at, 0), ` + restrictedOr + suppressed + ` END,
   h.channel IS NOT NULL, COALESCE(h.until, 0)
 FROM {{each $1}} CROSS JOIN deliveries d CROSS JOIN runs r
 LEFT JOIN contacts c ON c.id = d.contact_id

@@ -28,7 +28,7 @@ LEFT JOIN suppressions s ON s.kind = a.kind AND s.hash = a.hash
 LEFT JOIN consents k ON k.contact_id = c.id AND k.driver = $1 AND k.topic_id = $2`
 
 	suppressionReasons = `'no_consent', 'withdrawn', 'pending_consent', 'other_address', 'no_address', 'address_changed', 'erased', 'too_late', 'restricted',
-  'hard_bounce', 'complaint', 'manual', 'unknown_user', 'bad_domain', 'mailbox_full', 'greylisted', 'rate_limited', 'policy', 'authentication',
+  'hard_bounce', 'strike', 'complaint', 'manual', 'unsubscribed_all', 'legal', 'role_account', 'unknown_user', 'bad_domain', 'mailbox_full', 'greylisted', 'rate_limited', 'policy', 'authentication',
   'content_refused', 'too_large', 'connection', 'tls', 'timeout', 'no_smtputf8', 'refused', 'disabled_user',
   'reputation', 'unauthenticated', 'sender_refused', 'relay_denied', 'server_trouble', 'render', 'no_answer', 'process_died', 'crashed',
   'retry', 'quiet', 'held', 'paused', 'slow', 'warmup', 'capped', 'asked_pause', 'asked_less', 'by_person', 'time_over'`
@@ -36,7 +36,8 @@ LEFT JOIN consents k ON k.contact_id = c.id AND k.driver = $1 AND k.topic_id = $
 	verdictBefore = `CASE
   WHEN COALESCE(a.value, '') = '' THEN 'no_address'
   WHEN ` + restricted + ` THEN 'restricted'
-  WHEN COALESCE(s.reason, '') <> '' THEN CASE WHEN s.reason IN (` + suppressionReasons + `) THEN s.reason ELSE 'manual' END
+  WHEN ` + forbidden + ` THEN CASE WHEN s.reason IN (` + suppressionReasons + `) THEN s.reason ELSE 'manual' END
+  WHEN ` + domainReason + ` <> '' THEN ` + domainReason + `
   WHEN k.state = 'withdrawn' THEN 'withdrawn'
   WHEN k.state = 'pending' THEN 'pending_consent'
   WHEN k.state IS NULL OR k.state <> 'granted' OR k.expires_at BETWEEN 1 AND `
