@@ -47,6 +47,7 @@ type ImportOptions struct {
 	Map         map[string]string // header → column; "-" leaves a column out
 	Types       map[string]Type   // attributes to declare
 	Grants      []Grant           // for every row that has the address
+	Pending     bool              // Grants wait for the confirmation of each person
 	Basis       string            // of all consents in the file; empty: consent
 	Source      string            // where all consents come from, if the file does not say
 	Resubscribe bool              // a newer consent_at overturns a withdrawal
@@ -171,7 +172,8 @@ func (im *importer) scout(src Source) (digest string, err error) {
 		Grants              []Grant
 		Basis, Source       string
 		Resubscribe, Clears bool
-	}{sum, form, o.Map, o.Types, o.Grants, o.Basis, o.Source, o.Resubscribe, o.ClearEmpty})
+		Pending             bool `json:",omitempty"`
+	}{sum, form, o.Map, o.Types, o.Grants, o.Basis, o.Source, o.Resubscribe, o.ClearEmpty, o.Pending})
 	if err != nil {
 		return "", fmt.Errorf("name the import: %w", err)
 	}
@@ -194,7 +196,10 @@ func (im *importer) prepare(ctx context.Context, in *records) error {
 		return err
 	}
 	o := im.options
-	m.source, m.basis, m.clear = o.Source, o.Basis, o.ClearEmpty
+	m.source, m.basis, m.clear, m.state = o.Source, o.Basis, o.ClearEmpty, "granted"
+	if o.Pending {
+		m.state = "pending"
+	}
 	for _, g := range o.Grants {
 		kind, err := rules.permission(g.Driver, g.Topic)
 		if err != nil {

@@ -149,6 +149,7 @@ func zeroByte(s string) string {
 type rowMaker struct {
 	layout      layout
 	grants      []permit
+	state       string // of the grants
 	source      string
 	basis       string
 	clear       bool
@@ -356,7 +357,7 @@ func (m *rowMaker) permissions(r *Row, states []string, say consentCells) (bad, 
 		if r.says(g.Grant) {
 			continue
 		}
-		if err := m.permit(r, g, "granted", say); err != nil {
+		if err := m.permit(r, g, m.state, say); err != nil {
 			return nil, err
 		}
 	}
