@@ -9,6 +9,7 @@ import (
 	"rapport"
 	"rapport/channels"
 	"rapport/inbox"
+	"rapport/outbox"
 	"rapport/responses"
 )
 
@@ -153,4 +154,9 @@ func (s *Store) ForgetMails(ctx context.Context, before time.Time) (n int64, err
 		return 0, fmt.Errorf("forget mails: %w", err)
 	}
 	return n, nil
+}
+
+// AccountOf is Account for a run's number.
+func (s *Store) AccountOf(ctx context.Context, run int64) (outbox.Account, error) {
+	return s.account(ctx, run, s.now())
 }

@@ -27,6 +27,7 @@ func (h *House) open(ctx context.Context, run outbox.Run) (worker.Compose, error
 	}
 	permitted := h.Tracking()
 	marketing := run.Class == channels.Marketing
+	mailto := h.mailto(run.Channel)
 	data := &lastData{}
 	return func(ctx context.Context, d outbox.Delivery) (channels.Message, error) {
 		view, err := h.view(ctx, run, d, data)
@@ -47,6 +48,9 @@ func (h *House) open(ctx context.Context, run outbox.Run) (worker.Compose, error
 		}
 		if marketing {
 			m.Unsubscribe = links.Unsubscribe()
+			if mailto != "" {
+				m.UnsubscribeMail = mailto + h.links.Reply(subject)
+			}
 		}
 		return m, nil
 	}, nil

@@ -6,8 +6,6 @@ import (
 
 	"rapport"
 	"rapport/channels"
-	"rapport/consent"
-	"rapport/responses"
 )
 
 // name is who writes, as people see it above the pages: the configured name,
@@ -20,20 +18,6 @@ func (h *House) name() string {
 		return u.Hostname()
 	}
 	return "Rapport"
-}
-
-// withdraw writes a person's "no" that came by a link into the ledger.
-func (h *House) withdraw(ctx context.Context, w responses.Withdrawal) error {
-	driver, err := h.Drivers.Driver(w.Driver)
-	if err != nil {
-		return err
-	}
-	ctx = rapport.WithActor(ctx, rapport.Actor{Name: "link:" + w.Source})
-	_, err = h.Consent.Withdraw(ctx, consent.Entry{
-		Contact: w.Contact, Driver: w.Driver, Kind: driver.Address.Kind, Topic: w.Topic,
-		Source: w.Source, IP: w.IP, Agent: w.Agent, Wording: w.Wording,
-	})
-	return err
 }
 
 // letterAgain renders the letter of a delivery once more, for the page that

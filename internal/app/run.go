@@ -57,6 +57,7 @@ func (h *House) run(ctx context.Context, ready func(Addresses), pages bool) erro
 		parts := []lifecycle.Part{{Name: "recorder", Start: recorder.Start, Stop: recorder.Stop}}
 		parts = append(parts, e.parts()...)
 		if pages {
+			parts = append(parts, h.mailboxes(recorder, meters)...)
 			parts = append(parts, listener("public pages", h.Config.Listen, &at.Public, h.Log, fail, func() (http.Handler, error) {
 				return h.site(recorder, meters)
 			}))
