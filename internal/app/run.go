@@ -111,12 +111,20 @@ func newMeters() *prometheus.Registry {
 
 // site is the public listener.
 func (h *House) site(sink responses.Sink, meters *prometheus.Registry) (http.Handler, error) {
+	theme, err := h.theme()
+	if err != nil {
+		return nil, err
+	}
 	pages, err := public.New(public.Options{
 		Name: h.name(), Locale: h.Config.Locale, Tokens: h.tokens, Sink: sink,
-		Leaver:  responses.NewUnsubscriber(h.withdraw, sink, h.now, h.Log),
-		Consent: h.Consent, Links: h.Store.RunLinks, Render: h.letterAgain, Now: h.now, Log: h.Log,
+		Leaver: responses.NewUnsubscriber(h.withdraw, sink, h.now, h.Log),
+		Centre: h.centre(sink), Theme: theme, Texts: h.textsFolder(), PublicURL: h.PublicURL(),
+		Links: h.Store.RunLinks, Render: h.letterAgain, Now: h.now, Log: h.Log,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := h.putPageWordings(context.Background(), pages); err != nil {
 		return nil, err
 	}
 	return web.Site(web.Options{

@@ -2,116 +2,232 @@ package public
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 
+	"rapport"
 	"rapport/consent"
+	"rapport/preferences"
+	"rapport/requests"
 	"rapport/responses"
 )
 
-// topicView is one line of the preference centre.
-type topicView struct {
-	Name   string
-	Title  string
-	Answer string // in words
-	Stop   bool   // can be stopped
+// Centre is what the preference page does; *preferences.Service does it.
+type Centre interface {
+	Sheet(ctx context.Context, s responses.Subject) (preferences.Sheet, error)
+	Stop(ctx context.Context, a preferences.Act, driver, topic string) error
+	Start(ctx context.Context, a preferences.Act, driver, topic string) (preferences.Started, error)
+	Object(ctx context.Context, a preferences.Act) error
+	Wish(ctx context.Context, a preferences.Act, driver, topic string, breakDays, every int) error
+	Describe(ctx context.Context, a preferences.Act, locale, zone string) error
+	Ask(ctx context.Context, a preferences.Act, kind requests.Kind, driver, address string) error
 }
 
-// preferencesView is the preference centre.
-type preferencesView struct {
-	Topics []topicView
-	More   bool // something can be stopped
-}
+// The fields of the page's forms and of its own addresses.
+const (
+	doField    = "do"
+	wayField   = "way"
+	topicField = "topic"
+	doneField  = "done"
+	stepField  = "step"
+	stepErase  = "erase"
+)
 
-// preferences shows what the person has said yes and no to on this channel.
+// preferences shows what stands for the person of the token.
 func (p *Pages) preferences(w http.ResponseWriter, r *http.Request) {
 	s, err := p.o.Tokens.Read(responses.ForPreferences, r.PathValue("token"))
 	if err != nil {
 		p.notFound(w, r)
 		return
 	}
-	p.showPreferences(w, r, s, "")
+	p.showPreferences(w, r, s, http.StatusOK, wrong{})
 }
 
-func (p *Pages) showPreferences(w http.ResponseWriter, r *http.Request, s responses.Subject, notice string) {
+// wrong is what cannot be done as it was asked for.
+type wrong struct {
+	key    string // of the texts
+	driver string // whose field it is about; empty: none
+	typed  string
+}
+
+func (p *Pages) showPreferences(w http.ResponseWriter, r *http.Request, s responses.Subject, status int, bad wrong) {
 	ctx, cancel := context.WithTimeout(r.Context(), readPatience)
 	defer cancel()
-	topics, standing, err := p.standing(ctx, s)
-	if err != nil {
-		p.failed(w, r, err)
+	sheet, err := p.o.Centre.Sheet(ctx, s)
+	switch {
+	case rapport.KindOf(err) == rapport.NotFound: // erased
+		p.show(w, r, http.StatusOK, "message", "preferences_title", func(d *page) { d.Notice = d.T["preferences_gone"] })
+		return
+	case err != nil:
+		p.away(w, r, err)
 		return
 	}
-	p.show(w, r, http.StatusOK, "preferences", "preferences_title", func(d *page) {
-		d.Notice = d.T[notice]
-		var body preferencesView
-		for _, c := range standing {
-			t, _ := consent.Find(topics, c.Topic) // without one the name stands
-			v := topicView{Name: c.Topic, Title: p.title(t, d.Lang, c.Topic), Stop: stoppable(c.Answer)}
-			v.Answer = d.T["answer_"+string(c.Answer)]
-			body.Topics, body.More = append(body.Topics, v), body.More || v.Stop
+	query := r.URL.Query()
+	if query.Get(stepField) == stepErase && status == http.StatusOK {
+		p.showErase(w, r, sheet)
+		return
+	}
+	p.showIn(sheet.Contact.Locale, w, r, status, "preferences", "preferences_title", func(d *page) {
+		v := viewer{p: p, d: d, sheet: sheet, action: p.action(r)}
+		d.Body = v.body(bad)
+		if bad.key != "" {
+			d.Said = d.T["wrong_title"]
+		} else if said := v.said(query); said != "" {
+			d.Notice, d.Said = said, said
 		}
-		d.Body = body
 	})
 }
 
-// standing is what the person has answered on the channel of the token.
-func (p *Pages) standing(ctx context.Context, s responses.Subject) ([]consent.Topic, []consent.Current, error) {
-	topics, err := p.o.Consent.Topics(ctx)
-	if err != nil {
-		return nil, nil, err
+// action is where the forms of the page lead: to itself, in the language that
+// was chosen for it, if any.
+func (p *Pages) action(r *http.Request) string {
+	if lang := p.chosen(r); lang != "" {
+		return "?" + url.Values{langField: {lang}}.Encode()
 	}
-	sheet, err := p.o.Consent.Show(ctx, s.Contact)
-	if err != nil {
-		return nil, nil, err
-	}
-	list := slices.DeleteFunc(sheet.Standing, func(c consent.Current) bool { return c.Driver != s.Driver || c.Answer == consent.None })
-	return topics, list, nil
+	return "?"
 }
 
-func stoppable(a consent.Answer) bool { return a == consent.Yes || a == consent.Wait }
-
-// title is what people call the topic in their language.
-func (p *Pages) title(t consent.Topic, lang, name string) string {
-	for _, l := range []string{lang, p.texts.fallback} {
-		if t.Title[l] != "" {
-			return t.Title[l]
-		}
-	}
-	for _, l := range p.texts.languages() {
-		if t.Title[l] != "" {
-			return t.Title[l]
-		}
-	}
-	return name
+// eraseView is the page that says what it means to be erased.
+type eraseView struct {
+	Means       []string
+	Action, Way string
 }
 
-// changePreferences stops the topic that was named, or all that are standing.
-// It can only end permissions: giving one takes more proof than a link.
+func (p *Pages) showErase(w http.ResponseWriter, r *http.Request, sheet preferences.Sheet) {
+	i := slices.IndexFunc(sheet.Ways, func(w preferences.Way) bool { return w.Asks })
+	if i < 0 {
+		p.notFound(w, r)
+		return
+	}
+	p.showIn(sheet.Contact.Locale, w, r, http.StatusOK, "erase", "erase_title", func(d *page) {
+		v := eraseView{Action: p.action(r), Way: sheet.Ways[i].Driver}
+		for _, key := range []string{"erase_1", "erase_2", "erase_3", "erase_4"} {
+			v.Means = append(v.Means, say(d.T[key], "sender", p.o.Name))
+		}
+		for i := range d.Languages {
+			d.Languages[i].Address += "&" + stepField + "=" + stepErase
+		}
+		d.Body = v
+	})
+}
+
+// changePreferences does what a button of the page says and leads back to it,
+// so that loading the page again repeats nothing.
 func (p *Pages) changePreferences(w http.ResponseWriter, r *http.Request) {
 	s, err := p.o.Tokens.Read(responses.ForPreferences, r.PathValue("token"))
 	if err != nil {
 		p.notFound(w, r)
 		return
 	}
-	form := body(w, r)
-	ctx, cancel := context.WithTimeout(r.Context(), readPatience)
-	defer cancel()
-	_, standing, err := p.standing(ctx, s)
-	if err != nil {
-		p.failed(w, r, err)
+	if from := r.Header.Get("Sec-Fetch-Site"); from == "cross-site" || from == "same-site" {
+		p.showPreferences(w, r, s, http.StatusForbidden, wrong{key: "wrong_origin"})
 		return
 	}
-	notice := ""
-	for _, c := range standing {
-		if !stoppable(c.Answer) || form["all"] != confirmValue && form["topic"] != c.Topic {
-			continue
-		}
-		s.Topic = c.Topic
-		if err := p.leave(r, s, "preference page"); err != nil {
-			p.away(w, r, err)
-			return
-		}
-		notice = "saved"
+	form := body(w, r)
+	// Whoever closed the page meanwhile is heard too.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), leavePatience)
+	defer cancel()
+	a, err := p.act(ctx, r, s)
+	if err != nil {
+		p.showPreferences(w, r, s, http.StatusOK, wrong{}) // which says what is the matter
+		return
 	}
-	p.showPreferences(w, r, s, notice)
+	done, err := p.change(ctx, a, form)
+	switch {
+	case err == nil && done != "":
+		p.backTo(w, r, done, form)
+	case err == nil:
+		p.showPreferences(w, r, s, http.StatusOK, wrong{})
+	case rapport.KindOf(err) == rapport.Invalid:
+		bad := wrong{key: "wrong_choice"}
+		if form[doField] == doMove {
+			bad = wrong{key: "wrong_address", driver: form[wayField], typed: form["address"]}
+		}
+		p.showPreferences(w, r, s, http.StatusUnprocessableEntity, bad)
+	case rapport.KindOf(err) == rapport.Denied:
+		p.showPreferences(w, r, s, http.StatusConflict, wrong{key: "wrong_choice"})
+	default:
+		p.failed(w, r, err)
+	}
+}
+
+// act is who presses a button of the page. The error is that of the sheet.
+func (p *Pages) act(ctx context.Context, r *http.Request, s responses.Subject) (preferences.Act, error) {
+	sheet, err := p.o.Centre.Sheet(ctx, s)
+	if err != nil {
+		return preferences.Act{}, err
+	}
+	lang, _ := p.language(r, sheet.Contact.Locale)
+	a := preferences.Act{Subject: s, IP: network(r), Agent: cut(r.UserAgent()), URL: p.o.PublicURL + "/p/…", Locale: lang}
+	a.Machine, _ = responses.Classify(responses.Clicked, hitOf(r))
+	return a, nil
+}
+
+// What the buttons say.
+const (
+	doStop   = "stop"
+	doStart  = "start"
+	doWish   = "wish"
+	doObject = "object"
+	doSelf   = "self"
+	doMove   = "move"
+	doSee    = "see"
+	doErase  = "erase"
+)
+
+// change does one thing and says which text tells of it; "" for what is none
+// of our buttons.
+func (p *Pages) change(ctx context.Context, a preferences.Act, form map[string]string) (done string, err error) {
+	way, topic := form[wayField], form[topicField]
+	tracking := topic == consent.TopicTracking
+	switch form[doField] {
+	case doStop:
+		done, err = "stopped", p.o.Centre.Stop(ctx, a, way, topic)
+		if tracking {
+			done = "untracked"
+		}
+	case doStart:
+		became, failed := p.o.Centre.Start(ctx, a, way, topic)
+		done, err = "started", failed
+		if became == preferences.Asked {
+			done = "asked"
+		} else if tracking {
+			done = "tracked"
+		}
+	case doWish:
+		rest, one := strconv.Atoi(form["break"])
+		every, two := strconv.Atoi(form["every"])
+		if errors.Join(one, two) != nil {
+			return "", rapport.Invalidf(doWish, "this is none of the choices on the page")
+		}
+		done, err = "wish", p.o.Centre.Wish(ctx, a, way, topic, rest, every)
+	case doObject:
+		done, err = "object", p.o.Centre.Object(ctx, a)
+	case doSelf:
+		done, err = "self", p.o.Centre.Describe(ctx, a, form["locale"], form["zone"])
+	case doMove:
+		done, err = "move", p.o.Centre.Ask(ctx, a, requests.Move, way, form["address"])
+	case doSee:
+		done, err = "see", p.o.Centre.Ask(ctx, a, requests.SeeData, way, "")
+	case doErase:
+		done, err = "erase", p.o.Centre.Ask(ctx, a, requests.Erase, way, "")
+	}
+	return done, err
+}
+
+// backTo leads to the page again, which then says what was done.
+func (p *Pages) backTo(w http.ResponseWriter, r *http.Request, done string, form map[string]string) {
+	q := url.Values{doneField: {done}}
+	if lang := p.chosen(r); lang != "" && done != "self" {
+		q.Set(langField, lang)
+	}
+	if t := form[topicField]; t != "" && rapport.CheckName("", t) == nil {
+		q.Set(topicField, t)
+	}
+	w.Header().Set("Location", "?"+q.Encode())
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusSeeOther)
 }

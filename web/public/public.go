@@ -1,6 +1,7 @@
 package public
 
 import (
+	"bytes"
 	"context"
 	"embed"
 	"fmt"
@@ -14,16 +15,8 @@ import (
 	"time"
 
 	"rapport"
-	"rapport/consent"
 	"rapport/responses"
 )
-
-// Consent is what the preference centre asks the ledger; *consent.Service
-// answers.
-type Consent interface {
-	Topics(ctx context.Context) ([]consent.Topic, error)
-	Show(ctx context.Context, contact int64) (consent.Sheet, error)
-}
 
 // Leaver ends permissions; *responses.Unsubscriber does.
 type Leaver interface {
@@ -32,13 +25,16 @@ type Leaver interface {
 
 // Options is what the pages are made of.
 type Options struct {
-	Name    string // who writes, as people know them; stands on every page
-	Locale  string // language for those who ask for none we have
-	Texts   fs.FS  // further languages, one YAML file each; nil: none
-	Tokens  *responses.Tokens
-	Sink    responses.Sink // takes clicks and opens
-	Leaver  Leaver
-	Consent Consent
+	Name   string // who writes, as people know them; stands on every page
+	Locale string // language for those who ask for none we have
+	Texts  fs.FS  // further languages, one YAML file each; nil: none
+	Tokens *responses.Tokens
+	Sink   responses.Sink // takes clicks and opens
+	Leaver Leaver
+	Centre Centre
+	Theme  Theme
+	// PublicURL is where people reach the pages, for the evidence.
+	PublicURL string
 	// Links returns the link table of the revision a run sends; it is asked
 	// once a run and remembered.
 	Links func(ctx context.Context, run int64) ([]string, error)
@@ -54,6 +50,12 @@ var files embed.FS
 
 // StylePath is where the style sheet of the pages is served.
 const StylePath = "/assets/public.css"
+
+// Where the logos are served.
+const (
+	logoPath     = "/assets/logo"
+	logoDarkPath = "/assets/logo-dark"
+)
 
 // iconPath is what browsers ask for beside every page, letters included.
 const iconPath = "/favicon.ico"
@@ -85,9 +87,13 @@ func New(o Options) (*Pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the public pages: %w", err)
 	}
-	style, err := files.ReadFile("style.css")
+	sheet, err := files.ReadFile("style.css")
 	if err != nil {
 		return nil, fmt.Errorf("read the style of the public pages: %w", err)
+	}
+	style, err := o.Theme.style(sheet)
+	if err != nil {
+		return nil, err
 	}
 	house, err := fs.Sub(files, "texts")
 	if err != nil {
@@ -107,13 +113,19 @@ func New(o Options) (*Pages, error) {
 	p.mux.HandleFunc("GET /v/{token}", p.view)
 	p.mux.HandleFunc("GET "+StylePath, p.styleSheet)
 	p.mux.HandleFunc("GET "+iconPath, p.icon)
+	if o.Theme.Logo != nil {
+		p.mux.HandleFunc("GET "+logoPath, p.picture(o.Theme.Logo))
+	}
+	if o.Theme.LogoDark != nil {
+		p.mux.HandleFunc("GET "+logoDarkPath, p.picture(o.Theme.LogoDark))
+	}
 	p.mux.HandleFunc("/", p.notFound)
 	return p, nil
 }
 
 // Patterns lists what the pages answer, for the mux that they stand in.
 func (*Pages) Patterns() []string {
-	return []string{"/c/", "/o/", "/u/", "/p/", "/v/", StylePath, iconPath}
+	return []string{"/c/", "/o/", "/u/", "/p/", "/v/", StylePath, logoPath, logoDarkPath, iconPath}
 }
 
 // ServeHTTP implements http.Handler.
@@ -142,7 +154,12 @@ type page struct {
 	Lang, Dir string            // as HTML's lang and dir want them
 	Name      string
 	Style     string // path of the style sheet, relative to the page
+	Logo      string // as Style; empty: none
+	LogoDark  string
+	Imprint   string // addresses elsewhere
+	Privacy   string
 	Title     string
+	Said      string       // what the title begins with, after a change
 	Notice    string       // said first, to screen readers too
 	Languages []inLanguage // the same page in others; empty where it would be another page
 	Body      any          // of the page itself
@@ -160,7 +177,15 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, view, t
 // showIn is show for a person whose own locale may be known.
 func (p *Pages) showIn(locale string, w http.ResponseWriter, r *http.Request, status int, view, title string, fill func(*page)) {
 	lang, words := p.language(r, locale)
-	data := page{T: words, Lang: lang, Dir: words[directionKey], Name: p.o.Name, Style: depth(r.URL.Path) + StylePath[1:], Title: words[title]}
+	data := page{T: words, Lang: lang, Dir: words[directionKey], Name: p.o.Name, Title: words[title], Imprint: p.o.Theme.Imprint, Privacy: p.o.Theme.Privacy}
+	root := depth(r.URL.Path)
+	data.Style = root + StylePath[1:]
+	if p.o.Theme.Logo != nil {
+		data.Logo = root + logoPath[1:]
+	}
+	if p.o.Theme.LogoDark != nil {
+		data.LogoDark = root + logoDarkPath[1:]
+	}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		data.Languages = p.otherLanguages(lang)
 	}
@@ -175,19 +200,28 @@ func (p *Pages) showIn(locale string, w http.ResponseWriter, r *http.Request, st
 	if status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", retryAfter)
 	}
-	w.WriteHeader(status)
-	if err := p.views.ExecuteTemplate(w, view+".html", data); err != nil {
-		p.o.Log.DebugContext(r.Context(), "a page was not read to its end", slog.String("page", view), slog.Any("error", err))
+	var b bytes.Buffer
+	if err := p.views.ExecuteTemplate(&b, view+".html", data); err != nil {
+		p.o.Log.ErrorContext(r.Context(), "a page could not be written", slog.String("page", view), slog.Any("error", err))
+		status = http.StatusInternalServerError
 	}
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // the reader has gone
 }
 
 // langField is the part of a query that chooses a language.
 const langField = "lang"
 
+// chosen is the language that the address of a page asks for, if we have it.
+func (p *Pages) chosen(r *http.Request) string {
+	tag, _ := p.texts.match(r.URL.Query().Get(langField))
+	return p.texts.tags[tag]
+}
+
 // language is the one a page is shown in: what the address says, else the
 // person's own, else what the browser asks for.
 func (p *Pages) language(r *http.Request, locale string) (string, map[string]string) {
-	if want := r.URL.Query().Get(langField); want != "" {
+	if want := p.chosen(r); want != "" {
 		locale = want
 	}
 	return p.texts.speak(locale, r.Header.Get("Accept-Language"))

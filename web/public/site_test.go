@@ -30,6 +30,10 @@ type site struct {
 	tokens  *responses.Tokens
 	contact int64
 	links   *responses.Links
+	asked   asked
+	theme   public.Theme
+	// letter is where the letter of the link went.
+	letter string
 	// away makes the link tables and letters unreadable.
 	away error
 }
@@ -48,7 +52,7 @@ var targets = []string{"https://shop.example/a?x=1&y=ü", "http://shop.example/b
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{House: storetest.NewHouse(t, testkit.Store(t))}
+	s := &site{House: storetest.NewHouse(t, testkit.Store(t)), letter: "anna@example.com"}
 	var err error
 	if s.tokens, err = responses.NewTokens([]byte(strings.Repeat("k", 32))); err != nil {
 		t.Fatal(err)
@@ -72,7 +76,7 @@ func newSite(t *testing.T) *site {
 		return err
 	}
 	s.pages, err = public.New(public.Options{
-		Name: "Example <Shop>", Locale: "en", Tokens: s.tokens, Sink: sink, Consent: s.Consent,
+		Name: "Example <Shop>", Locale: "en", Tokens: s.tokens, Sink: sink, Centre: s.centre(), PublicURL: "https://news.example",
 		Leaver: responses.NewUnsubscriber(withdraw, sink, func() time.Time { return noon }, quiet),
 		Links: func(_ context.Context, r int64) ([]string, error) {
 			if r != run {
@@ -90,6 +94,11 @@ func newSite(t *testing.T) *site {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for name, texts := range s.pages.Wordings() {
+		if _, _, err := s.Consent.PutWording(t.Context(), consent.Wording{Name: name, Texts: texts}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.links = responses.NewLinker(s.tokens, "").For(responses.Subject{Run: run, Contact: c.ID, Driver: "mailer", Topic: "news"}, false)
 	return s
@@ -198,12 +207,12 @@ func TestScenarios(t *testing.T) {
 		{name: "one-click with a wrong token", method: "POST", path: "/u/" + wrong, header: map[string]string{"Content-Type": form}, body: "List-Unsubscribe=One-Click", status: 200, want: []string{"You are unsubscribed"}},
 		{name: "one-click with a token for preferences", method: "POST", path: strings.Replace(s.links.Preferences(), "/p/", "/u/", 1), header: map[string]string{"Content-Type": form}, body: "List-Unsubscribe=One-Click", status: 200, want: []string{"You are unsubscribed"}},
 
-		{name: "preferences", method: "GET", path: s.links.Preferences(), status: 200, want: []string{`name="topic" value="news"`, `value="service"`, `name="all"`, "Subscribed"}, not: []string{"<script", "anna@", "pigeon"}},
+		{name: "preferences", method: "GET", path: s.links.Preferences(), status: 200, want: []string{`name="topic" value="news"`, `value="service"`, `value="object"`, "Subscribed since", "a…@example.com"}, not: []string{"<script", "anna@", "pigeon"}},
 		{name: "preferences with a wrong token", method: "GET", path: "/p/" + wrong, status: 404},
 		{name: "preferences with an unsubscribe token", method: "GET", path: strings.Replace(s.links.Unsubscribe(), "/u/", "/p/", 1), status: 404},
-		{name: "stop an unknown topic", method: "POST", path: s.links.Preferences(), header: map[string]string{"Content-Type": form}, body: "topic=%3Cscript%3E", status: 200, not: []string{"<script", "Saved"}},
-		{name: "stop in the query", method: "POST", path: s.links.Preferences() + "?all=yes", header: map[string]string{"Content-Type": form}, status: 200, not: []string{"Saved"}},
-		{name: "stop with a wrong token", method: "POST", path: "/p/" + wrong, header: map[string]string{"Content-Type": form}, body: "all=yes", status: 404},
+		{name: "stop an unknown topic", method: "POST", path: s.links.Preferences(), header: map[string]string{"Content-Type": form}, body: "do=stop&way=mailer&topic=%3Cscript%3E", status: 404, not: []string{"<script", "Saved"}},
+		{name: "stop in the query", method: "POST", path: s.links.Preferences() + "?do=object", header: map[string]string{"Content-Type": form}, status: 200, not: []string{"has ended"}},
+		{name: "stop with a wrong token", method: "POST", path: "/p/" + wrong, header: map[string]string{"Content-Type": form}, body: "do=object", status: 404},
 
 		{name: "view", method: "GET", path: s.links.View(), status: 200, want: []string{"sandbox", "color:red", "noindex"}, not: []string{"allow-scripts", "allow-same-origin", "allow-forms"}},
 		{name: "view of an unknown run", method: "GET", path: other.View(), status: 404},
@@ -299,30 +308,11 @@ func TestUnsubscribingWhenErased(t *testing.T) {
 	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "You are unsubscribed") {
 		t.Errorf("status %d: %s", w.Code, w.Body)
 	}
-	if w := s.ask("GET", s.links.Preferences(), "", nil); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "nothing you are subscribed to") {
-		t.Errorf("preferences: status %d: %s", w.Code, w.Body)
-	}
-}
-
-func TestPreferencesCanOnlyEnd(t *testing.T) {
-	s := newSite(t)
-	post := func(body string) string {
-		return s.ask("POST", s.links.Preferences(), body, map[string]string{"Content-Type": form}).Body.String()
-	}
-	if page := post("topic=service"); !strings.Contains(page, "Saved") || strings.Contains(page, `value="service"`) {
-		t.Errorf("page %s", page)
-	}
-	if st := s.state(t); st.answers != "news=granted service=withdrawn " {
-		t.Errorf("%+v", st)
-	}
-	if page := post("topic=service"); strings.Contains(page, "Saved") {
-		t.Error("stopping twice says that something changed")
-	}
-	if page := post("all=yes"); !strings.Contains(page, "Saved") || strings.Contains(page, `name="all"`) {
-		t.Errorf("page %s", page)
-	}
-	if st := s.state(t); st.answers != "news=withdrawn service=withdrawn " || st.entries != 4 || st.events != 1 {
-		t.Errorf("%+v", st)
+	for _, method := range []string{"GET", "POST"} {
+		w := s.ask(method, s.links.Preferences(), "do=object", map[string]string{"Content-Type": form})
+		if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "Nothing is kept about you") {
+			t.Errorf("preferences: status %d: %s", w.Code, w.Body)
+		}
 	}
 }
 
@@ -366,7 +356,7 @@ func TestDatabaseAway(t *testing.T) {
 	for _, c := range []struct{ method, path, body string }{
 		{"POST", s.links.Unsubscribe(), "List-Unsubscribe=One-Click"},
 		{"POST", s.links.Unsubscribe(), "confirm=yes"},
-		{"POST", s.links.Preferences(), "all=yes"},
+		{"POST", s.links.Preferences(), "do=object"},
 		{"GET", s.links.Preferences(), ""},
 	} {
 		w := s.ask(c.method, c.path, c.body, map[string]string{"Content-Type": form})
