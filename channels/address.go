@@ -21,6 +21,9 @@ type Address struct {
 	// Separator stands before the receiving domain of an address, "@" in an
 	// e-mail address; empty: addresses of this kind have no domain.
 	Separator string
+	// Rings: a message makes itself heard where it arrives, so people are left
+	// alone at night unless the configuration says otherwise.
+	Rings bool
 	// Implied: every contact has one without being asked, its external ID or
 	// else its own ID.
 	Implied bool
@@ -34,7 +37,7 @@ type Address struct {
 var Email = Address{Kind: "email", Normalize: normalizeEmail, Separator: "@"}
 
 // Phone is a telephone number in E.164 form, "+4930123456".
-var Phone = Address{Kind: "phone", Normalize: normalizePhone}
+var Phone = Address{Kind: "phone", Normalize: normalizePhone, Rings: true}
 
 // Domain is who receives for a canonical address, as far as the kind tells:
 // receivers judge and slow down senders by it. Empty: nobody in particular.

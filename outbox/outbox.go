@@ -138,6 +138,7 @@ type Account struct {
 	Reasons    map[State]map[Reason]int64 `json:"reasons"`
 	Waiting    map[Reason]int64           `json:"waiting,omitempty"`
 	NotPlanned map[Reason]int64           `json:"not_planned"`
+	Shadow     map[Reason]int64           `json:"shadow,omitempty"` // left, though quiet hours or caps would have held them
 	Note       string                     `json:"note,omitempty"`
 	Rate       float64                    `json:"rate_per_second"`
 	Left       *int64                     `json:"seconds_left"`

@@ -106,6 +106,18 @@ func readAccount(ctx context.Context, r runner, id int64, now time.Time, a *outb
 	}, id); err != nil {
 		return err
 	}
+	if _, err = collect(ctx, r, qShadowed, func(scan func(...any) error) (struct{}, error) {
+		var why outbox.Reason
+		var n int64
+		err := scan(&why, &n)
+		if a.Shadow == nil {
+			a.Shadow = map[outbox.Reason]int64{}
+		}
+		a.Shadow[why] = n
+		return struct{}{}, err
+	}, id); err != nil {
+		return err
+	}
 	_, held, err := one(ctx, r, qHeld, scalar[string], a.Channel, micros(now))
 	a.Explain(held)
 	return err

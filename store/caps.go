@@ -48,6 +48,8 @@ SELECT d.run_id, d.id, e.value ->> 1, CAST($2 AS BIGINT)
 FROM {{each $1}} CROSS JOIN deliveries d WHERE d.id = CAST(e.value ->> 0 AS BIGINT)
 ON CONFLICT DO NOTHING`
 
+const qShadowed query = `SELECT reason, COUNT(*) FROM shadows WHERE run_id = $1 GROUP BY reason`
+
 // Limit makes the gate keep to caps from now on; nil for none. What people
 // asked for themselves is kept to in any case.
 func (s *Store) Limit(l *outbox.Limits) { s.limits.Store(l) }
