@@ -21,6 +21,7 @@ import (
 	"rapport/config"
 	"rapport/consent"
 	"rapport/contacts"
+	"rapport/outbox"
 	"rapport/responses"
 	"rapport/store"
 	"rapport/templates"
@@ -61,6 +62,10 @@ type House struct {
 	zones  sync.Map       // name → *time.Location, of people
 	halted halts
 	daily  []DailyChore
+	calm   *outbox.Calm
+	limits *outbox.Limits                // nil: none
+	named  sync.Map                      // name → *time.Location or nil, of people
+	shelf  shelf                         // of calendars
 	worker atomic.Pointer[worker.Worker] // while this process sends
 	room   atomic.Pointer[worker.Worker] // the last one, for what is still on the wire
 }
@@ -128,6 +133,9 @@ func (h *House) furnish() error {
 	var err error
 	if h.home, err = time.LoadLocation(h.Config.Zone); err != nil {
 		return rapport.Invalidf("zone", "%q is not a time zone; write one like Europe/Berlin", h.Config.Zone)
+	}
+	if err := errors.Join(h.readCalendars(), h.quieten()); err != nil {
+		return err
 	}
 	h.types = &typeTable{contacts: h.Contacts, now: h.now}
 	if h.tokens, err = responses.NewTokens(h.Keys.Sign); err != nil {

@@ -27,6 +27,9 @@ type engine struct {
 // newEngine opens the channels and builds the machine room over them. Nothing
 // works yet.
 func (h *House) newEngine(ctx context.Context, meters prometheus.Registerer) (*engine, error) {
+	if err := h.checkCalendars(); err != nil {
+		return nil, err
+	}
 	lanes, closeAll, err := h.lanes(ctx)
 	if err != nil {
 		return nil, err
@@ -40,7 +43,7 @@ func (h *House) newEngine(ctx context.Context, meters prometheus.Registerer) (*e
 		Channels: lanes, Open: h.open, Policy: h.policy,
 		PauseRun: h.Campaigns.PauseRun, Plan: h.Campaigns.Work, Chores: h.chores(),
 		Redis: h.Config.Redis.Reveal(), Data: h.Config.Data, Name: fmt.Sprintf("%s/%d", host, os.Getpid()),
-		Zone: h.home, Grace: h.Config.Patience(), Now: h.now, Jitter: rand.Float64, Random: word,
+		Zone: h.home, Calm: h.calm, Grace: h.Config.Patience(), Now: h.now, Jitter: rand.Float64, Random: word,
 		Log: h.Log, Meters: meters,
 	})
 	if err != nil {
