@@ -173,11 +173,12 @@ func (s *session) drain(ctx context.Context) error {
 		return err
 	}
 	for some := range slices.Chunk(list, group) {
-		if err := s.some(ctx, some); err != nil {
-			return err
+		n, err := s.some(ctx, some)
+		if n > 0 {
+			cursor.UID = uint32(some[n-1])
+			err = errors.Join(err, s.r.o.Cursors.PutMailCursor(context.WithoutCancel(ctx), cursor))
 		}
-		cursor.UID = uint32(some[len(some)-1])
-		if err := s.r.o.Cursors.PutMailCursor(ctx, cursor); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -213,28 +214,36 @@ func (s *session) after(ctx context.Context, uid uint32, first bool) ([]imap.UID
 	return slices.Compact(list), err
 }
 
-// some deals with a few mails, and puts them away.
-func (s *session) some(ctx context.Context, list []imap.UID) error {
+// some deals with a few mails, puts them away, and says how many were dealt
+// with before something went wrong.
+func (s *session) some(ctx context.Context, list []imap.UID) (n int, err error) {
 	var done, doubtful imap.UIDSet
 	for _, uid := range list {
-		raw, err := s.fetch(ctx, uid)
-		if err != nil {
-			return err
+		var out inbox.Outcome
+		if out, err = s.one(ctx, uid); err != nil {
+			break
 		}
-		if raw == nil {
-			continue // somebody took it away
-		}
-		out, err := s.r.take(ctx, uid, raw)
+		n++
 		switch {
-		case err != nil:
-			return err
 		case out == inbox.Doubtful:
 			doubtful.AddNum(uid)
-		case out.Done():
+		case out != "" && out.Done():
 			done.AddNum(uid)
 		}
 	}
-	return s.within(ctx, commandTime, func() error { return s.putAway(ctx, done, doubtful) })
+	if len(done) == 0 && len(doubtful) == 0 {
+		return n, err
+	}
+	return n, errors.Join(err, s.within(context.WithoutCancel(ctx), commandTime, func() error { return s.putAway(ctx, done, doubtful) }))
+}
+
+// one deals with one mail; empty when somebody has taken it away.
+func (s *session) one(ctx context.Context, uid imap.UID) (inbox.Outcome, error) {
+	raw, err := s.fetch(ctx, uid)
+	if err != nil || raw == nil {
+		return "", err
+	}
+	return s.r.take(ctx, uid, raw)
 }
 
 // fetch reads a mail, at most inbox.MaxMail of it, without marking it as read.

@@ -47,7 +47,7 @@ const (
 	backoffMin  = time.Second
 	backoffMax  = 5 * time.Minute
 	steady      = time.Minute // a session that lasted so long was a good one
-	mostTries   = 5           // at a mail that nobody can say what is wrong with
+	mostTries   = 3           // at a mail that nobody can say what is wrong with
 	group       = 50          // mails between two notes of how far we are
 	firstLook   = 14 * 24 * time.Hour
 )
