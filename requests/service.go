@@ -41,10 +41,14 @@ type Options struct {
 	Link func(token string) string
 	// Fingerprint is the keyed hash of an address, the one of suppressions.
 	Fingerprint contacts.Fingerprint
-	Expires     time.Duration // how long a request waits for its confirmation
-	Now         func() time.Time
-	Random      io.Reader // source of IDs and salts; safe for concurrent use
-	Log         *slog.Logger
+	// Fresh makes the row of somebody new; *contacts.Service does.
+	Fresh func(ctx context.Context, in contacts.Input) (contacts.Row, error)
+	// Keep is how much of a network address is kept.
+	Keep    func(ip string) string
+	Expires time.Duration // how long a request waits for its confirmation
+	Now     func() time.Time
+	Random  io.Reader // source of IDs and salts; safe for concurrent use
+	Log     *slog.Logger
 }
 
 // New makes the service.
@@ -79,7 +83,7 @@ func (s *Service) moment() time.Time { return s.o.Now().UTC().Truncate(time.Micr
 // suppressed, subscribed already or had its letter today looks the same. An
 // Invalid error is about what was typed; others mean that nothing was taken.
 func (s *Service) Ask(ctx context.Context, a Ask) error {
-	o, err := s.opening(a)
+	o, err := s.opening(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -101,7 +105,7 @@ func (s *Service) Ask(ctx context.Context, a Ask) error {
 	return nil
 }
 
-func (s *Service) opening(a Ask) (Opening, error) {
+func (s *Service) opening(ctx context.Context, a Ask) (Opening, error) {
 	var o Opening
 	if !a.Kind.Valid() {
 		return o, rapport.Invalidf("kind", "%q is not a kind of request", a.Kind)
@@ -127,7 +131,7 @@ func (s *Service) opening(a Ask) (Opening, error) {
 	now := s.moment()
 	o.Request = Request{
 		Kind: a.Kind, Contact: a.Contact, Person: a.Contact, Driver: a.Driver, Channel: a.Channel, Address: address, Given: given,
-		Topics: a.Topics, Form: a.Form, Method: a.Method, Notice: a.Notice, Locale: a.Locale, URL: a.URL, IP: a.IP, Agent: a.Agent,
+		Topics: a.Topics, Form: a.Form, Method: a.Method, Notice: a.Notice, Locale: a.Locale, URL: a.URL, IP: s.o.Keep(a.IP), Agent: a.Agent,
 		Payload: a.Payload, AskedAt: now, ExpiresAt: now.Add(s.o.Expires),
 	}
 	o.AddressKind = d.Address.Kind
@@ -141,13 +145,10 @@ func (s *Service) opening(a Ask) (Opening, error) {
 	if !a.Kind.open() {
 		return o, nil
 	}
-	uid, err := rapport.NewUID(s.o.Random)
+	o.Fresh, err = s.o.Fresh(ctx, contacts.Input{Locale: a.Locale, Addresses: map[string]string{d.Address.Kind: given}})
 	if err != nil {
 		return o, err
 	}
-	o.Fresh = contacts.Row{UID: uid, Locale: a.Locale, Addresses: []contacts.Address{{
-		Kind: d.Address.Kind, Value: address, Display: given, Hash: s.o.Fingerprint(d.Address.Kind, address),
-	}}}
 	if a.Kind != Subscribe {
 		return o, nil
 	}
@@ -335,6 +336,7 @@ func (s *Service) confirm(ctx context.Context, r Request, c Confirmation) (Reque
 		if c.At.IsZero() {
 			c.At = s.moment()
 		}
+		c.IP = s.o.Keep(c.IP)
 		// The evidence names the letter, so it is looked up before.
 		id, at, err := s.o.Sender.Left(ctx, r)
 		if err != nil {
@@ -384,6 +386,7 @@ func (s *Service) Again(ctx context.Context, r Request, c Confirmation) error {
 	if c.At.IsZero() {
 		c.At = s.moment()
 	}
+	c.IP = s.o.Keep(c.IP)
 	r.Kind, r.ConfirmedAt, r.ConfirmIP, r.ConfirmUser = Renew, c.At, c.IP, c.Agent
 	return h.Confirmed(ctx, r, c)
 }

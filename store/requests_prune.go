@@ -107,6 +107,9 @@ func (t tx) endRequest(ctx context.Context, r requests.Request, now time.Time, s
 	return err
 }
 
+// keeper is who writes down what ends by itself.
+const keeper = "rapport"
+
 // expire ends the answers of the owner of a request that which chooses.
 func (t tx) expire(ctx context.Context, r requests.Request, salt func() ([]byte, error), which func(consent.Current) bool) error {
 	standing, err := collect(ctx, t, qStanding, scanCurrent, asJSON([]int64{r.Contact}))
@@ -118,7 +121,7 @@ func (t tx) expire(ctx context.Context, r requests.Request, salt func() ([]byte,
 		if !which(c) {
 			continue
 		}
-		e := consent.Entry{Contact: r.Contact, Driver: c.Driver, Topic: c.Topic, State: consent.Expired, Basis: c.Basis, At: t.s.now(), Source: "not confirmed in time", Actor: "rapport"}
+		e := consent.Entry{Contact: r.Contact, Driver: c.Driver, Topic: c.Topic, State: consent.Expired, Basis: c.Basis, At: t.s.now(), Source: "not confirmed in time", Actor: keeper}
 		if e.Salt, err = salt(); err != nil {
 			return err
 		}
@@ -131,7 +134,10 @@ func (t tx) expire(ctx context.Context, r requests.Request, salt func() ([]byte,
 // forget takes away somebody who was made for a request and became nothing
 // more. The ledger keeps numbers; the address is nobody's and may come again.
 func (t tx) forget(ctx context.Context, r requests.Request, salt func() ([]byte, error)) error {
-	if err := t.expire(ctx, r, salt, func(c consent.Current) bool { return c.Answer != consent.None }); err != nil {
+	if err := t.expire(ctx, r, salt, func(c consent.Current) bool { return c.Answer == consent.Wait }); err != nil {
+		return err
+	}
+	if err := t.noteErased(ctx, r.Contact, keeper, salt); err != nil {
 		return err
 	}
 	for _, q := range []query{qEraseAnswers, qEraseEvidence, qEraseAttempts, qEraseDeliveries, qEraseResponses, qEraseAddresses, qEraseContact} {

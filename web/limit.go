@@ -97,7 +97,7 @@ func (d *Door) limited(l *limiter, next http.Handler) http.Handler {
 }
 
 func counted(r *http.Request) bool {
-	for _, prefix := range []string{"/c/", "/v/", "/p/"} {
+	for _, prefix := range []string{"/c/", "/v/", "/p/", "/f/", "/r/"} {
 		if strings.HasPrefix(r.URL.Path, prefix) {
 			return true
 		}

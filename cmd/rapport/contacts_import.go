@@ -36,6 +36,7 @@ rapport contacts import export.csv --map "E-Mail=email" --map "Notes=-" --type p
 	f := cmd.Flags()
 	f.StringArrayVar(&o.columns, "map", nil, "read column `HEADER=NAME`, or leave it out with HEADER=-; may be repeated")
 	f.StringArrayVar(&o.types, "type", nil, "declare attribute `NAME=TYPE`: "+strings.Join(contacts.Types(), ", ")+"; may be repeated")
+	f.BoolVar(&o.Pending, "pending", false, "what --grant permits waits for the person's own confirmation; rapport forms invite asks for it")
 	f.StringArrayVar(&o.grants, "grant", nil, "permission `DRIVER:TOPIC` for all rows that have the address; needs --source; may be repeated")
 	f.StringVar(&o.Source, "source", "", "where and how the consents were given, if the file does not say")
 	f.StringVar(&o.Basis, "basis", "", "ground in law of the consents (default consent)")

@@ -100,5 +100,6 @@ func (h *House) dueChores(ctx context.Context) error {
 func (h *House) keeping() []worker.Chore {
 	return []worker.Chore{
 		{Name: "daily chores", Every: choreLook, Do: h.dueChores},
+		{Name: "go on with requests", Every: choreLook, Do: h.Requests.Resume},
 	}
 }

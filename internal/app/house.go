@@ -22,6 +22,7 @@ import (
 	"rapport/consent"
 	"rapport/contacts"
 	"rapport/outbox"
+	"rapport/requests"
 	"rapport/responses"
 	"rapport/store"
 	"rapport/templates"
@@ -51,6 +52,7 @@ type House struct {
 	Consent   *consent.Service
 	Templates *templates.Service
 	Campaigns *campaigns.Service
+	Requests  *requests.Service
 	Version   string
 
 	now    func() time.Time
@@ -148,6 +150,7 @@ func (h *House) furnish() error {
 		Tracking: h.Tracking(),
 		Now:      h.now, Random: h.random, Log: h.Log,
 	})
+	h.furnishRequests()
 	return nil
 }
 

@@ -115,8 +115,13 @@ func (h *House) site(sink responses.Sink, meters *prometheus.Registry) (http.Han
 	if err != nil {
 		return nil, err
 	}
+	doors, err := h.doors(context.Background())
+	if err != nil {
+		return nil, err
+	}
 	pages, err := public.New(public.Options{
-		Name: h.name(), Locale: h.Config.Locale, Tokens: h.tokens, Sink: sink,
+		Doors: doors,
+		Name:  h.name(), Locale: h.Config.Locale, Tokens: h.tokens, Sink: sink,
 		Leaver: responses.NewUnsubscriber(h.withdraw, sink, h.now, h.Log),
 		Centre: h.centre(sink), Theme: theme, Texts: h.textsFolder(), PublicURL: h.PublicURL(),
 		Links: h.Store.RunLinks, Render: h.letterAgain, Now: h.now, Log: h.Log,

@@ -41,11 +41,12 @@ type Options struct {
 	// Render writes the letter of a delivery again, as HTML. NotFound when it
 	// cannot be shown any more.
 	Render func(ctx context.Context, run, contact int64) (string, error)
+	Doors  Doors
 	Now    func() time.Time
 	Log    *slog.Logger
 }
 
-//go:embed pages texts style.css
+//go:embed pages texts style.css form.js
 var files embed.FS
 
 // StylePath is where the style sheet of the pages is served.
@@ -69,6 +70,7 @@ type Pages struct {
 	views   *template.Template
 	style   []byte
 	seed    maphash.Seed
+	doors
 }
 
 // How long a page may keep a person waiting.
@@ -120,12 +122,12 @@ func New(o Options) (*Pages, error) {
 		p.mux.HandleFunc("GET "+logoDarkPath, p.picture(o.Theme.LogoDark))
 	}
 	p.mux.HandleFunc("/", p.notFound)
-	return p, nil
+	return p, p.doors.open(p)
 }
 
 // Patterns lists what the pages answer, for the mux that they stand in.
 func (*Pages) Patterns() []string {
-	return []string{"/c/", "/o/", "/u/", "/p/", "/v/", StylePath, logoPath, logoDarkPath, iconPath}
+	return []string{"/c/", "/o/", "/u/", "/p/", "/v/", "/f/", "/r/", "/a/", ScriptPath, StylePath, logoPath, logoDarkPath, iconPath}
 }
 
 // ServeHTTP implements http.Handler.
