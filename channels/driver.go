@@ -17,6 +17,7 @@ type Driver struct {
 	Address Address // how a contact is reached
 	Parts   []Part  // what a message must and may carry
 	Files   bool    // whether messages may carry files
+	Calls   bool    // its channels are Listeners
 	Traits  Traits  // how the driver likes to be driven
 	Fields  []Field // its settings, filled by Define from the settings struct
 	// Returned judges a report of non-delivery that comes back later: its status

@@ -2,8 +2,12 @@ package channels
 
 import (
 	"context"
+	"errors"
 	"net/http"
 )
+
+// ErrForeign is the answer of Hear to a call that is not the provider's.
+var ErrForeign = errors.New("the call is not the provider's")
 
 // Listener is a Channel whose provider calls us when somebody presses a button
 // of a message.
@@ -18,13 +22,13 @@ type Listener interface {
 	Hear(header http.Header, body []byte) (Pressed, error)
 	// Confirm tells the person who pressed that it has worked. It is an answer
 	// to an act of that person and no message.
-	Confirm(ctx context.Context, p Pressed, text string) error
+	Confirm(ctx context.Context, p Pressed) error
 }
 
 // Pressed is what somebody pressed.
 type Pressed struct {
 	Token  string // signed by us, from the button
-	Locale string // the person's language as the provider knows it; may be empty
+	By     string // who pressed, as the provider names them
 	Answer string // where Confirm answers to
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rapport"
+	"rapport/web/inbound"
 	"rapport/web/public"
 )
 
@@ -23,6 +24,7 @@ type Options struct {
 	Name, Version string // shown on the status page
 	HTTPS         bool   // people reach it by https
 	Pages         *public.Pages
+	Inbound       http.Handler // calls of providers; nil: none is expected
 	Checks        []Check
 	Registry      prometheus.Registerer
 	Random        io.Reader // numbers of requests; safe for concurrent use
@@ -44,6 +46,9 @@ func Site(o Options) (http.Handler, error) {
 	mux := http.NewServeMux()
 	for _, pattern := range o.Pages.Patterns() {
 		mux.Handle(pattern, o.Pages)
+	}
+	if o.Inbound != nil {
+		mux.Handle(inbound.Path, o.Inbound)
 	}
 	mux.HandleFunc("GET /healthz", live)
 	mux.HandleFunc("GET /readyz", h.readiness)

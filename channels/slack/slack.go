@@ -43,6 +43,7 @@ var Driver = channels.Define(channels.Driver{
 		},
 	},
 	Traits: channels.Traits{Concurrency: concurrency},
+	Calls:  true,
 }, func(_ context.Context, env channels.Env, s Settings) (channels.Channel, error) {
 	return open(env, s, env.Now)
 })
@@ -54,6 +55,7 @@ type channel struct {
 	now      func() time.Time
 	users    cache // e-mail address to user ID
 	direct   cache // user ID to the ID of the direct conversation
+	heard    heard // calls of Slack that were taken
 }
 
 func open(env channels.Env, s Settings, now func() time.Time) (channels.Channel, error) {
@@ -189,6 +191,7 @@ func (c *channel) options(m channels.Message) ([]slack.MsgOption, error) {
 	if err != nil {
 		return nil, err
 	}
+	blocks = c.withButton(blocks, text, m)
 	options := []slack.MsgOption{
 		slack.MsgOptionText(text, false), // values were escaped when the template was rendered
 		// Slack fetches a link to show what is behind it, which would count as

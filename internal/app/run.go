@@ -57,9 +57,10 @@ func (h *House) run(ctx context.Context, ready func(Addresses), pages bool) erro
 		parts := []lifecycle.Part{{Name: "recorder", Start: recorder.Start, Stop: recorder.Stop}}
 		parts = append(parts, e.parts()...)
 		if pages {
-			parts = append(parts, h.mailboxes(recorder, meters)...)
+			in := &calls{}
+			parts = append(append(parts, h.mailboxes(recorder, meters)...), h.calling(recorder, in))
 			parts = append(parts, listener("public pages", h.Config.Listen, &at.Public, h.Log, fail, func() (http.Handler, error) {
-				return h.site(recorder, meters)
+				return h.site(recorder, meters, in.handler)
 			}))
 		}
 		if h.Config.Admin != "" && h.Config.Admin != "off" {
@@ -110,7 +111,7 @@ func newMeters() *prometheus.Registry {
 }
 
 // site is the public listener.
-func (h *House) site(sink responses.Sink, meters *prometheus.Registry) (http.Handler, error) {
+func (h *House) site(sink responses.Sink, meters *prometheus.Registry, in http.Handler) (http.Handler, error) {
 	theme, err := h.theme()
 	if err != nil {
 		return nil, err
@@ -134,7 +135,7 @@ func (h *House) site(sink responses.Sink, meters *prometheus.Registry) (http.Han
 	}
 	return web.Site(web.Options{
 		Name: "Rapport", Version: h.Version, HTTPS: strings.HasPrefix(h.PublicURL(), "https://"),
-		Pages: pages, Checks: []web.Check{h.database()}, Registry: meters, Random: h.random, Now: h.now, Log: h.Log,
+		Pages: pages, Inbound: in, Checks: []web.Check{h.database()}, Registry: meters, Random: h.random, Now: h.now, Log: h.Log,
 	})
 }
 

@@ -43,6 +43,8 @@ type Server struct {
 	mu    sync.Mutex
 	names names
 	last  int64 // newest message time given, in microseconds
+
+	answers []Answer
 }
 
 // Start starts a workspace; Close ends it.
