@@ -15,17 +15,18 @@ import (
 )
 
 func newConsentCommand(c *cli) *cobra.Command {
-	return group("consent", "the ledger of permissions: grant, withdraw, show, verify, export, rebuild", `The ledger keeps every yes and no of every person for a topic and a kind of
+	return group("consent", "the ledger of permissions: grant, withdraw, show, proof, verify, export, rebuild", `The ledger keeps every yes and no of every person for a topic and a kind of
 channel, with where it came from. Nothing in it is changed, only added to; a
 campaign of a marketing topic writes to those whose latest answer is yes.`,
-		newConsentGrant(c), newConsentWithdraw(c), newConsentShow(c), newConsentVerify(c), newConsentExport(c), newConsentRebuild(c))
+		newConsentGrant(c), newConsentWithdraw(c), newConsentShow(c), newConsentProof(c), newConsentVerify(c), newConsentExport(c), newConsentRebuild(c))
 }
 
 // entryFlags are the flags of a ledger entry.
 type entryFlags struct {
 	consent.Entry
-	basis, at string
-	other     bool // pending instead of granted, an objection instead of a withdrawal
+	basis, at, notice, method, expires string
+
+	other bool // pending instead of granted, an objection instead of a withdrawal
 }
 
 func (f *entryFlags) register(cmd *cobra.Command) {
@@ -34,6 +35,12 @@ func (f *entryFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.at, "at", "", "the `TIME` the person said so (default: now)")
 	flags.StringVar(&f.Address, "address", "", "the `ADDRESS` it was said for (default: the primary one)")
 	flags.StringVar(&f.Wording, "wording", "", "`NAME` of the text the person saw")
+	flags.StringVar(&f.notice, "notice", "", "the stored wording the person saw, as `NAME[@VERSION]:LOCALE` (default: its newest version)")
+	flags.StringVar(&f.method, "method", string(consent.ByOperator), "how it reached us: "+strings.Join(consent.Methods(), ", "))
+	flags.StringVar(&f.Reference, "reference", "", "a `TEXT` that finds the proof elsewhere, like the number of a paper form")
+	flags.StringVar(&f.Form, "form", "", "`NAME` of the form")
+	flags.StringVar(&f.URL, "url", "", "`URL` of the page the form stood on")
+	flags.StringVar(&f.Channel, "channel", "", "`NAME` of the channel it was said for, if for one only")
 	flags.StringVar(&f.IP, "ip", "", "`ADDRESS` of the network it came from")
 }
 
@@ -48,7 +55,13 @@ func (f entryFlags) entry(ctx context.Context, c *cli, h *app.House, args []stri
 	if err != nil {
 		return e, err
 	}
-	e.Contact, e.Basis = x.ID, consent.Basis(f.basis)
+	e.Contact, e.Basis, e.Method = x.ID, consent.Basis(f.basis), consent.Method(f.method)
+	if e.Notice, err = noticeOf(f.notice); err != nil {
+		return e, err
+	}
+	if e.Expires, err = c.moment(f.expires); err != nil {
+		return e, err
+	}
 	e.At, err = c.moment(f.at)
 	return e, err
 }
@@ -73,6 +86,7 @@ func newConsentGrant(c *cli) *cobra.Command {
 		}))
 	f.register(cmd)
 	cmd.Flags().StringVar(&f.basis, "basis", "", "ground in law: "+strings.Join(consent.Bases(), ", ")+" (default consent)")
+	cmd.Flags().StringVar(&f.expires, "expires", "", "the `TIME` the yes ends at (default: as the setting consent.expires says)")
 	cmd.Flags().BoolVar(&f.Resubscribe, "resubscribe", false, "the person has changed a no into a yes; only with an act of theirs")
 	cmd.Flags().BoolVar(&f.other, "pending", false, "the person still has to confirm")
 	return cmd
@@ -121,6 +135,7 @@ func answer(a consent.Answer) string {
 
 func newConsentShow(c *cli) *cobra.Command {
 	var at string
+	var recorded bool
 	cmd := command("show CONTACT", "show what somebody has permitted, and the entries that say so",
 		"rapport consent show anna@example.com\nrapport consent show anna@example.com --at 2026-01-31",
 		c.inside(func(ctx context.Context, h *app.House, args []string) error {
@@ -137,7 +152,11 @@ func newConsentShow(c *cli) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if sheet.Standing, err = h.Consent.StateAt(ctx, x.ID, moment); err != nil {
+				state := h.Consent.StateAt
+				if recorded {
+					state = h.Consent.StateKnownAt
+				}
+				if sheet.Standing, err = state(ctx, x.ID, moment); err != nil {
 					return err
 				}
 			}
@@ -145,14 +164,15 @@ func newConsentShow(c *cli) *cobra.Command {
 			sheet.History = append([]consent.Proof{}, sheet.History...)
 			return c.show(sheet, func(w io.Writer) { c.printSheet(w, sheet) })
 		}))
-	cmd.Flags().StringVar(&at, "at", "", "what stood at that `TIME`")
+	cmd.Flags().StringVar(&at, "at", "", "what stood at that `TIME`, by what people did until then")
+	cmd.Flags().BoolVar(&recorded, "as-recorded", false, "with --at: by what had been recorded until then, as deliveries saw it")
 	return cmd
 }
 
 func (c *cli) printSheet(w io.Writer, sheet consent.Sheet) {
-	t := newTable("DRIVER", "TOPIC", "ANSWER", "BASIS", "SINCE", "ADDRESS")
+	t := newTable("DRIVER", "TOPIC", "ANSWER", "BASIS", "SINCE", "UNTIL", "ADDRESS", "ENTRY")
 	for _, s := range sheet.Standing {
-		t.row(s.Driver, s.Topic, answer(s.Answer), dash(string(s.Basis)), c.at(s.At), dash(s.Address))
+		t.row(s.Driver, s.Topic, answer(s.Answer), dash(string(s.Basis)), c.at(s.At), c.at(s.Expires), dash(s.Address), number(s.Entry))
 	}
 	t.write(w)
 	if len(sheet.History) == 0 {
@@ -171,10 +191,12 @@ func (c *cli) printSheet(w io.Writer, sheet consent.Sheet) {
 }
 
 func newConsentVerify(c *cli) *cobra.Command {
-	return command("verify", "recompute the chain of the ledger and every current answer", "rapport consent verify",
+	var noted string
+	cmd := command("verify", "recompute the ledger, its evidence and wordings and every current answer, and name the first row that is not right",
+		"rapport consent verify\nrapport consent verify --noted 5f1c…",
 		c.inside(func(ctx context.Context, h *app.House, _ []string) error {
 			m := c.meter("verify")
-			r, err := h.Consent.Verify(ctx, func(n int) { m.set(int64(n), 0, count(n, "entry", "entries")) })
+			r, err := h.Consent.VerifyNoted(ctx, noted, func(n int) { m.set(int64(n), 0, count(n, "entry", "entries")) })
 			m.end()
 			if err != nil {
 				return err
@@ -184,16 +206,23 @@ func newConsentVerify(c *cli) *cobra.Command {
 			}
 			return saidError{rapport.Internal}
 		}))
+	cmd.Flags().StringVar(&noted, "noted", "", "a head that was noted earlier: a ledger that was written anew since then does not hold this `HASH`")
+	return cmd
 }
 
 func printVerified(w io.Writer, r consent.Report) {
-	_, _ = fmt.Fprintf(w, "%s, %s, %d not sealed yet, evidence of %d erased, %s compared\n",
-		count(r.Entries, "entry", "entries"), count(r.Seals, "seal", "seals"), r.Unsealed, r.Erased, count(r.Answers, "answer", "answers"))
+	_, _ = fmt.Fprintf(w, "%s, %s, %d not sealed yet, evidence of %d erased, %s, %s compared\n",
+		count(r.Entries, "entry", "entries"), count(r.Seals, "seal", "seals"), r.Unsealed, r.Erased,
+		count(r.Wordings, "stored wording", "stored wordings"), count(r.Answers, "answer", "answers"))
 	if r.Bad == nil {
 		_, _ = fmt.Fprintf(w, "The ledger is as it was written. Head: %s\n", dash(r.Head))
 		return
 	}
-	_, _ = fmt.Fprintf(w, "NOT AS WRITTEN: entry %d (after %d): %s\n", r.Bad.Entry, r.Bad.After, r.Bad.Reason)
+	row := r.Bad.Row
+	if row == "" {
+		row = fmt.Sprintf("entry %d (after %d)", r.Bad.Entry, r.Bad.After)
+	}
+	_, _ = fmt.Fprintf(w, "NOT AS WRITTEN: %s, %s: %s\n", r.Bad.Table, row, r.Bad.Reason)
 }
 
 func newConsentExport(c *cli) *cobra.Command {
