@@ -29,7 +29,7 @@ import (
 // RAPPORT_LOAD_CONNS     connections of a process to the mail server (10)
 // RAPPORT_LOAD_WORKERS   worker processes on PostgreSQL (2)
 // RAPPORT_LOAD_PROFILE   a file for a processor profile of ten seconds of sending
-// on SQLite
+// on SQLite, after RAPPORT_LOAD_PROFILE_AFTER messages (0)
 // RAPPORT_TEST_POSTGRES  a server, for the runs on PostgreSQL; redis-server
 // has to be installed for them, and Postfix (and root) for those to Postfix.
 //
@@ -96,6 +96,8 @@ func (l load) run(t *testing.T) {
 	}
 	r.must("campaigns", "start", "load-offers")
 	if path := os.Getenv("RAPPORT_LOAD_PROFILE"); path != "" && !l.postgres {
+		after := number(t, "RAPPORT_LOAD_PROFILE_AFTER", 0)
+		r.until(t, after, taken)
 		defer r.profile(path)()
 	}
 	want := len(r.people.willing())

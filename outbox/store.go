@@ -17,10 +17,12 @@ type Deliveries interface {
 	// lost costs nothing.
 	Claim(ctx context.Context, batch, worker int64, n int, now time.Time) ([]Delivery, error)
 	// Exchange settles what has ended and admits what wants to leave, in one
-	// durable transaction: the gate is read and the intents are written
-	// together. Settlements of an older turn count for nothing. Exactly one
-	// Admission comes back for each ticket, in their order.
-	Exchange(ctx context.Context, worker int64, settled []Settlement, wanted []Ticket, now time.Time) ([]Admission, error)
+	// transaction: the gate is read and the intents are written together.
+	// Settlements of an older turn count for nothing. Exactly one Admission
+	// comes back for each ticket, in their order. The next exchange may begin
+	// at once, but nothing may leave and no outcome be forgotten until lasting
+	// has returned nil: then all of it outlives the machine.
+	Exchange(ctx context.Context, worker int64, settled []Settlement, wanted []Ticket, now time.Time) (admitted []Admission, lasting func() error, err error)
 	// Rest says that nobody works on the batch any more and recomputes when
 	// it is due next.
 	Rest(ctx context.Context, batch int64) error

@@ -129,10 +129,11 @@ UPDATE deliveries SET state = 'sent', attempt = attempt + 1, worker_id = NULL,
 WHERE id = $1 AND turn = $2`
 
 // Exchange settles what has ended and admits what wants to leave, in one
-// durable transaction.
-func (s *Store) Exchange(ctx context.Context, worker int64, settled []outbox.Settlement, wanted []outbox.Ticket, now time.Time) ([]outbox.Admission, error) {
+// transaction. SQLite's is not on the disk yet when it is over: so the writer
+// works on the next one meanwhile.
+func (s *Store) Exchange(ctx context.Context, worker int64, settled []outbox.Settlement, wanted []outbox.Ticket, now time.Time) ([]outbox.Admission, func() error, error) {
 	var out []outbox.Admission
-	err := s.update(ctx, durable, func(t tx) error {
+	lasting, err := s.updateSoon(ctx, func(t tx) error {
 		var e exchange
 		rest, err := t.settleKnown(ctx, &e.counts, settled)
 		if err != nil {
@@ -157,9 +158,9 @@ func (s *Store) Exchange(ctx context.Context, worker int64, settled []outbox.Set
 		return e.write(ctx, t)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("exchange %d settled for %d wanted: %w", len(settled), len(wanted), err)
+		return nil, nil, fmt.Errorf("exchange %d settled for %d wanted: %w", len(settled), len(wanted), err)
 	}
-	return out, nil
+	return out, lasting, nil
 }
 
 // facts reads the rows an exchange is about, those that want to leave with all

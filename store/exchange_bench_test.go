@@ -104,7 +104,7 @@ func (s *Store) sendAll(b *testing.B, seat int64, group int) {
 		for len(rows) > 0 {
 			part := rows[:min(group, len(rows))]
 			rows = rows[len(part):]
-			got, err := s.Exchange(b.Context(), seat, settled, tickets(part), start)
+			got, err := s.exchanged(b.Context(), seat, settled, tickets(part), start)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -116,7 +116,7 @@ func (s *Store) sendAll(b *testing.B, seat int64, group int) {
 			}
 		}
 	}
-	if _, err := s.Exchange(b.Context(), seat, settled, nil, start); err != nil {
+	if _, err := s.exchanged(b.Context(), seat, settled, nil, start); err != nil {
 		b.Fatal(err)
 	}
 }

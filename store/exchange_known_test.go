@@ -61,12 +61,12 @@ FROM deliveries d, batches b WHERE b.id = d.batch_id ORDER BY d.id`, func(scan f
 		exchange := func(batch int64) []string {
 			t.Helper()
 			leave := append(slices.Clone(list[:7]), list[8])
-			if got, err := s.Exchange(t.Context(), seat.ID(), nil, tickets(leave), start); err != nil || !got[0].Go {
+			if got, err := s.exchanged(t.Context(), seat.ID(), nil, tickets(leave), start); err != nil || !got[0].Go {
 				t.Fatalf("%+v %v", got, err)
 			}
 			// The ninth asks again in the exchange that settles it.
 			last := outbox.Settlement{Delivery: list[8].ID, Turn: list[8].Turn, Batch: batch, State: outbox.Sent, Charge: true, At: at}
-			got, err := s.Exchange(t.Context(), seat.ID(), append(settlements(list, batch), last), tickets(list[8:]), at)
+			got, err := s.exchanged(t.Context(), seat.ID(), append(settlements(list, batch), last), tickets(list[8:]), at)
 			if err != nil || got[0].Go {
 				t.Fatalf("%+v %v", got, err)
 			}

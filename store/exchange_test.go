@@ -37,7 +37,7 @@ func tickets(list []outbox.Delivery) []outbox.Ticket {
 
 func exchangeAll(t *testing.T, s *Store, seat outbox.Seat, settled []outbox.Settlement, wanted []outbox.Ticket) []outbox.Admission {
 	t.Helper()
-	got, err := s.Exchange(t.Context(), seat.ID(), settled, wanted, start.Add(time.Second))
+	got, err := s.exchanged(t.Context(), seat.ID(), settled, wanted, start.Add(time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func TestExchangesInHaste(t *testing.T) {
 			for len(mine) > 0 || len(settled) > 0 {
 				n := min(len(mine), 1+random.IntN(9))
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(random.IntN(3000))*time.Microsecond)
-				got, err := s.Exchange(ctx, seat.ID(), settled, tickets(mine[:n]), start.Add(time.Second))
+				got, err := s.exchanged(ctx, seat.ID(), settled, tickets(mine[:n]), start.Add(time.Second))
 				cancel()
 				if err != nil {
 					if !errors.Is(err, context.DeadlineExceeded) && rapport.KindOf(err) != rapport.Unavailable {

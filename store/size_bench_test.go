@@ -145,7 +145,7 @@ func BenchmarkFlat(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					admitted, err := s.Exchange(b.Context(), seat.ID(), settled, tickets(rows), start)
+					admitted, err := s.exchanged(b.Context(), seat.ID(), settled, tickets(rows), start)
 					if err != nil {
 						b.Fatal(err)
 					}

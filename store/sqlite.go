@@ -60,8 +60,7 @@ func openSQLite(ctx context.Context, data string) (*pools, error) {
 	if err := private(path); err != nil {
 		return nil, err
 	}
-	var address string
-	open := func(sync string, conns int, more url.Values) (*sql.DB, error) {
+	address := func(sync string, more url.Values) string {
 		q := url.Values{
 			"_pragma": {
 				"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(" + sync + ")", "foreign_keys(1)",
@@ -72,8 +71,10 @@ func openSQLite(ctx context.Context, data string) (*pools, error) {
 		for k, v := range more {
 			q[k] = append(q[k], v...)
 		}
-		address = "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
-		db, err := sql.Open("sqlite", address)
+		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+	}
+	open := func(sync string, conns int, more url.Values) (*sql.DB, error) {
+		db, err := sql.Open("sqlite", address(sync, more))
 		if err != nil {
 			return nil, fmt.Errorf("open %s: %w", path, err)
 		}
@@ -90,11 +91,11 @@ func openSQLite(ctx context.Context, data string) (*pools, error) {
 	p.durable, err = open("FULL", 2, url.Values{"_txlock": {"immediate"}})
 	errs = append(errs, err)
 	p.quick = p.durable
-	if err == nil {
-		p.writer = openWriter(address)
-	}
 	p.read, err = open("NORMAL", readers, url.Values{"_pragma": {"query_only(1)"}})
 	errs = append(errs, err)
+	if err == nil {
+		p.writer = openWriter(address("NORMAL", nil), path)
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, errors.Join(err, p.close())
 	}

@@ -335,6 +335,18 @@ func (s *Store) update(ctx context.Context, l lane, do func(tx) error) error {
 	return s.classify(err)
 }
 
+// updateSoon is update for who goes first and waits for the disk only later,
+// by lasting.
+func (s *Store) updateSoon(ctx context.Context, do func(tx) error) (lasting func() error, err error) {
+	if s.d != &sqliteDialect {
+		return func() error { return nil }, s.update(ctx, durable, do)
+	}
+	if err := s.update(ctx, quick, do); err != nil {
+		return nil, err
+	}
+	return func() error { return s.classify(s.pools.writer.wal.flush()) }, nil
+}
+
 // classify makes an absent database an Unavailable error, so that every door
 // answers 503 and not 500.
 func (s *Store) classify(err error) error {
@@ -375,15 +387,24 @@ func (s *Store) attempt(ctx context.Context, l lane, do func(tx) error) error {
 	return nil
 }
 
-// attemptHere is attempt with SQLite's writer.
-func (s *Store) attemptHere(ctx context.Context, l lane, do func(tx) error) (err error) {
+// attemptHere is attempt with SQLite's writer. The disk is waited for when the
+// writer is free again.
+func (s *Store) attemptHere(ctx context.Context, l lane, do func(tx) error) error {
+	err := s.commitHere(ctx, l, do)
+	if err != nil || l != durable {
+		return err
+	}
+	return s.pools.writer.wal.flush()
+}
+
+func (s *Store) commitHere(ctx context.Context, l lane, do func(tx) error) (err error) {
 	leave, err := s.lanes.enter(ctx, l)
 	if err != nil {
 		return err
 	}
 	defer leave()
 	w := s.pools.writer
-	if err := w.begin(ctx, s, l); err != nil {
+	if err := w.begin(ctx, s); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
 	failure := errUnfinished // when do panics

@@ -14,12 +14,13 @@ import (
 
 // sqliteWriter is SQLite's one writing connection, used beneath database/sql and
 // the driver, so that a statement costs what SQLite does and little more, and with one page cache for all lanes, which two connections
-// would empty for each other at every commit. One transaction at a time.
+// would empty for each other at every commit. One transaction at a time. No commit
+// waits for the disk; whoever needs that asks the log, see wal.
 type sqliteWriter struct {
+	wal    wal // of its file
 	mu     sync.Mutex
 	open   func() (*handle, error)
 	conn   *handle // nil until it is used, and after a transaction that could not be ended
-	sync   string  // how commits wait for the disk, as it is set
 	closed bool
 }
 
@@ -35,7 +36,7 @@ var errClosed = errors.New("the database is closed")
 // begin starts a transaction that has the file to itself for writing. It is
 // the only thing a transaction may wait for, so only here the context can
 // interrupt; the writer is the caller's until end.
-func (w *sqliteWriter) begin(ctx context.Context, s *Store, l lane) (err error) {
+func (w *sqliteWriter) begin(ctx context.Context, s *Store) (err error) {
 	w.mu.Lock()
 	defer func() {
 		if err != nil {
@@ -52,18 +53,6 @@ func (w *sqliteWriter) begin(ctx context.Context, s *Store, l lane) (err error) 
 		if w.conn, err = w.open(); err != nil {
 			return fmt.Errorf("open the database: %w", err)
 		}
-		w.sync = ""
-	}
-	mode := "NORMAL"
-	if l == durable {
-		mode = "FULL"
-	}
-	if mode != w.sync {
-		if _, err = w.conn.script("PRAGMA synchronous = "+mode, nil); err != nil {
-			w.drop() // it may be set all the same
-			return err
-		}
-		w.sync = mode
 	}
 	if err = w.claim(ctx, s); err != nil && !s.d.busy(err) && ctx.Err() == nil {
 		w.drop()
@@ -219,6 +208,6 @@ func assign(into any, v driver.Value) error {
 }
 
 // openWriter opens its connection as the address says, when it is needed.
-func openWriter(address string) *sqliteWriter {
-	return &sqliteWriter{open: func() (*handle, error) { return openHandle(address) }}
+func openWriter(address, path string) *sqliteWriter {
+	return &sqliteWriter{wal: wal{save: func() error { return saveLog(path + "-wal") }}, open: func() (*handle, error) { return openHandle(address) }}
 }

@@ -49,14 +49,15 @@ type exchanger struct {
 	now    func() time.Time
 	log    *slog.Logger
 	meter  *meter
-	wake   chan struct{} // of one
+	wake   chan struct{}  // of one
+	behind sync.WaitGroup // transactions on their way to the disk
 	ended  chan struct{}
 	closed chan struct{}
 
 	mu      sync.Mutex
 	settled []outcome
 	waiting []*waiter
-	busy    int           // outcomes in the running transaction
+	busy    int           // outcomes of transactions that do not last yet
 	empty   chan struct{} // closed when nothing is on its way; nil while nobody waits
 	stopped bool
 }
@@ -164,6 +165,7 @@ func (x *exchanger) stop() {
 func (x *exchanger) run(ctx context.Context) {
 	defer close(x.ended)
 	defer x.refuse()
+	defer x.behind.Wait()
 	failures, last := 0, 0
 	for {
 		x.gather(last)
@@ -234,12 +236,13 @@ func (x *exchanger) take() ([]outcome, []*waiter) {
 	n, m := min(len(x.settled), group), min(len(x.waiting), group)
 	settled, waiting := x.settled[:n:n], x.waiting[:m:m]
 	x.settled, x.waiting = x.settled[n:], x.waiting[m:]
-	x.busy = n
+	x.busy += n
 	return settled, waiting
 }
 
-// exchange is one transaction. When it fails the outcomes go back to the
-// front of the queue and the tickets are refused.
+// exchange is one transaction. While it is on its way to the disk the next one
+// may begin. When it fails the outcomes go back to the front of the queue and
+// the tickets are refused.
 func (x *exchanger) exchange(ctx context.Context, settled []outcome, waiting []*waiter) error {
 	facts := make([]outbox.Settlement, len(settled))
 	for i, o := range settled {
@@ -250,48 +253,62 @@ func (x *exchanger) exchange(ctx context.Context, settled []outcome, waiting []*
 		tickets[i] = w.ticket
 	}
 	began := x.now()
-	admissions, err := x.call(ctx, facts, tickets)
+	admissions, lasting, err := x.call(ctx, facts, tickets)
 	if err != nil {
-		x.back(settled)
-		for _, w := range waiting {
-			w.answer <- verdict{err: fmt.Errorf("%w: %w", errHome, err)}
-		}
+		x.takeBack(settled, waiting, err)
 		return err
 	}
-	x.meter.exchanged(len(facts), len(tickets), x.now().Sub(began))
-	for i, w := range waiting {
-		w.answer <- verdict{admission: admissions[i]}
-	}
-	x.finish(settled)
+	x.behind.Go(func() {
+		if err := lasting(); err != nil {
+			x.log.WarnContext(ctx, "outcomes did not reach the disk; they are kept and tried again", slog.Any("error", err), slog.Int("outcomes", len(settled)))
+			x.rest(1)
+			x.takeBack(settled, waiting, err)
+			return
+		}
+		x.meter.exchanged(len(facts), len(tickets), x.now().Sub(began))
+		for i, w := range waiting {
+			w.answer <- verdict{admission: admissions[i]}
+		}
+		x.finish(settled)
+	})
 	return nil
 }
 
-func (x *exchanger) call(ctx context.Context, facts []outbox.Settlement, tickets []outbox.Ticket) ([]outbox.Admission, error) {
+// takeBack is for a transaction of which nobody knows whether it lasts.
+func (x *exchanger) takeBack(settled []outcome, waiting []*waiter, err error) {
+	x.back(settled)
+	for _, w := range waiting {
+		w.answer <- verdict{err: fmt.Errorf("%w: %w", errHome, err)}
+	}
+}
+
+func (x *exchanger) call(ctx context.Context, facts []outbox.Settlement, tickets []outbox.Ticket) ([]outbox.Admission, func() error, error) {
 	seat, ok := x.seat()
 	if !ok && len(tickets) > 0 {
-		return nil, rapport.Unavailablef(nil, "this worker has lost its seat and takes a new one")
+		return nil, nil, rapport.Unavailablef(nil, "this worker has lost its seat and takes a new one")
 	}
 	// Long enough for any healthy database, so that a dead connection cannot
 	// keep every sender of the process waiting.
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	admissions, err := x.box.Exchange(ctx, seat, facts, tickets, x.now())
+	admissions, lasting, err := x.box.Exchange(ctx, seat, facts, tickets, x.now())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(admissions) != len(tickets) {
-		return nil, fmt.Errorf("exchange: %d tickets and %d admissions", len(tickets), len(admissions))
+		return nil, nil, fmt.Errorf("exchange: %d tickets and %d admissions", len(tickets), len(admissions))
 	}
-	return admissions, nil
+	return admissions, lasting, nil
 }
 
 func (x *exchanger) back(settled []outcome) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.busy = 0
+	x.busy -= len(settled)
 	if len(settled) > 0 {
 		x.settled = append(settled, x.settled...)
 	}
+	x.ring()
 }
 
 // finish tells everybody whose outcome is in the database now.
@@ -306,8 +323,8 @@ func (x *exchanger) finish(settled []outcome) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.busy = 0
-	if x.empty != nil && len(x.settled) == 0 {
+	x.busy -= len(settled)
+	if x.empty != nil && len(x.settled)+x.busy == 0 {
 		close(x.empty)
 		x.empty = nil
 	}
@@ -322,7 +339,7 @@ func (x *exchanger) isolate(ctx context.Context) {
 	var good, bad, later []outcome
 	var failure error
 	for _, o := range settled {
-		switch _, err := x.call(ctx, []outbox.Settlement{o.settlement}, nil); {
+		switch err := x.alone(ctx, o); {
 		case err == nil:
 			good = append(good, o)
 		case rapport.KindOf(err) == rapport.Unavailable: // says nothing about this one
@@ -341,6 +358,9 @@ func (x *exchanger) isolate(ctx context.Context) {
 	if len(later) > 0 {
 		x.back(later)
 	}
+	x.mu.Lock()
+	x.busy -= len(bad)
+	x.mu.Unlock()
 	for _, o := range bad {
 		x.log.ErrorContext(ctx, "an outcome cannot be written and is set aside", slog.Int64("delivery", o.settlement.Delivery), slog.Int64("turn", o.settlement.Turn), slog.String("state", string(o.settlement.State)), slog.Any("error", failure))
 		x.meter.setAside.Inc()
@@ -349,6 +369,15 @@ func (x *exchanger) isolate(ctx context.Context) {
 		}
 	}
 	x.finish(good)
+}
+
+// alone brings one outcome to the database and to the disk.
+func (x *exchanger) alone(ctx context.Context, o outcome) error {
+	_, lasting, err := x.call(ctx, []outbox.Settlement{o.settlement}, nil)
+	if err != nil {
+		return err
+	}
+	return lasting()
 }
 
 // refuse answers whoever still waits when the loop ends.

@@ -108,6 +108,34 @@ func TestExchangerKeepsOutcomesAndRefusesTickets(t *testing.T) {
 	}
 }
 
+// TestWhatDoesNotLastIsNotTold: a transaction that does not reach the disk
+// gives no permission and lets no outcome be forgotten.
+func TestWhatDoesNotLastIsNotTold(t *testing.T) {
+	t.Parallel()
+	m, rows := claimedModel(t, 2)
+	m.rows[rows[0].ID].state = outbox.Sending
+	m.broken = errors.New("the disk does not answer")
+	x := exchanging(t, m)
+	written := make(chan struct{})
+	x.settle(sent(rows[0]), func() { close(written) })
+	if a, err := x.admit(t.Context(), outbox.Ticket{Delivery: rows[1].ID, Turn: rows[1].Turn}); !errors.Is(err, errHome) || !errors.Is(err, m.broken) || a.Go {
+		t.Errorf("a ticket that did not reach the disk: %+v, %v", a, err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := x.flush(short); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("flush says that all is written: %v", err)
+	}
+	m.set(func() { m.broken = nil })
+	within(t, "the outcome", written)
+	if err := x.flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if now := m.account(1); now[outbox.Sent] != 1 {
+		t.Errorf("states %v", now)
+	}
+}
+
 func TestWhoGivesUpGetsNoPermission(t *testing.T) {
 	t.Parallel()
 	m, rows := claimedModel(t, 1)

@@ -24,6 +24,7 @@ type model struct {
 	seats   map[int64]bool // alive
 	away    error          // every call fails with it
 	reject  func(outbox.Settlement) bool
+	broken  error                           // what the disk says
 	fails   func([]outbox.Settlement) error // what a group comes to, before anything is done
 	groups  []int                           // settlements of each exchange
 	dues    int                             // times it was asked what is due
@@ -135,19 +136,26 @@ func (m *model) ordered() []*modelRow {
 	return all
 }
 
-func (m *model) Exchange(_ context.Context, worker int64, settled []outbox.Settlement, wanted []outbox.Ticket, now time.Time) ([]outbox.Admission, error) {
+// disk is what the log says when it is to reach the disk.
+func (m *model) disk() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.broken
+}
+
+func (m *model) Exchange(_ context.Context, worker int64, settled []outbox.Settlement, wanted []outbox.Ticket, now time.Time) ([]outbox.Admission, func() error, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.away != nil {
-		return nil, m.away
+		return nil, nil, m.away
 	}
 	if m.fails != nil {
 		if err := m.fails(settled); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if m.reject != nil && slices.ContainsFunc(settled, m.reject) {
-		return nil, errors.New("a constraint is violated")
+		return nil, nil, errors.New("a constraint is violated")
 	}
 	m.groups = append(m.groups, len(settled))
 	for _, s := range settled {
@@ -157,7 +165,7 @@ func (m *model) Exchange(_ context.Context, worker int64, settled []outbox.Settl
 	for i, w := range wanted {
 		out[i] = m.admit(w, worker, now)
 	}
-	return out, nil
+	return out, m.disk, nil
 }
 
 func (m *model) settle(s outbox.Settlement) {

@@ -215,7 +215,7 @@ func (d *Desk) settle(t testing.TB, seat outbox.Seat, list []outbox.Delivery, en
 		wanted = append(wanted, outbox.Ticket{Delivery: x.ID, Turn: x.Turn})
 		byID[x.ID] = x
 	}
-	answers, err := d.Store.Exchange(t.Context(), seat.ID(), nil, wanted, d.Now())
+	answers, _, err := d.Store.Exchange(t.Context(), seat.ID(), nil, wanted, d.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func (d *Desk) settle(t testing.TB, seat outbox.Seat, list []outbox.Delivery, en
 			settled = append(settled, s)
 		}
 	}
-	if _, err := d.Store.Exchange(t.Context(), seat.ID(), settled, nil, d.Now()); err != nil {
+	if _, _, err := d.Store.Exchange(t.Context(), seat.ID(), settled, nil, d.Now()); err != nil {
 		t.Fatal(err)
 	}
 	return len(settled)
