@@ -27,7 +27,9 @@ const qStands query = `
 SELECT d.id, d.turn, d.state, d.batch_id FROM {{each $1}} CROSS JOIN deliveries d
 WHERE d.id = CAST(e.value AS BIGINT) {{order d.id}} {{lock d}}`
 
-// The gate reads everything there is to know about who may be written to.
+// The gate reads everything there is to know about who may be written to. The
+// address is looked for among those of the person, who stands beside the others
+// of the group, and not among all there are: the || keeps from that.
 const qFacts query = `
 SELECT d.id, d.turn, d.state, d.batch_id, COALESCE(d.worker_id, 0), d.expires_at, COALESCE(d.address, ''),
   r.state, c.id IS NOT NULL, a.id IS NOT NULL,
@@ -35,7 +37,7 @@ SELECT d.id, d.turn, d.state, d.batch_id, COALESCE(d.worker_id, 0), d.expires_at
   h.channel IS NOT NULL, COALESCE(h.until, 0)
 FROM {{each $1}} CROSS JOIN deliveries d CROSS JOIN runs r
 LEFT JOIN contacts c ON c.id = d.contact_id
-LEFT JOIN addresses a ON a.kind = r.kind AND a.value = d.address AND a.contact_id = d.contact_id
+LEFT JOIN addresses a ON a.contact_id = d.contact_id AND a.kind = r.kind AND a.value || '' = d.address
 LEFT JOIN suppressions s ON s.kind = a.kind AND s.hash = a.hash
 LEFT JOIN consents k ON k.contact_id = d.contact_id AND k.driver = r.driver AND k.topic_id = r.topic_id
 LEFT JOIN holds h ON h.channel = r.channel

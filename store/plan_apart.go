@@ -6,12 +6,11 @@ import (
 	"rapport/campaigns"
 )
 
-// domainOf reads what stands behind the last $14 of an address, and countedOf
-// behind $3. Both engines understand it: what is left when everything behind
-// it is taken off, taken off in turn.
+// domainOf reads what stands behind the $14 of an address, and countedOf
+// behind $3.
 const (
-	domainOf  = `replace(q.address, rtrim(q.address, replace(q.address, CAST($14 AS TEXT), '')), '')`
-	countedOf = `replace(d.address, rtrim(d.address, replace(d.address, CAST($3 AS TEXT), '')), '')`
+	domainOf  = `substr(q.address, {{place}}(q.address, CAST($14 AS TEXT)) + 1)`
+	countedOf = `substr(d.address, {{place}}(d.address, CAST($3 AS TEXT)) + 1)`
 )
 
 // qPlanApart is qPlan for a run with large receiving domains: $13 is an object

@@ -31,6 +31,7 @@ var postgresDialect = dialect{
 		"lock $":   "FOR UPDATE OF $",
 		"order $":  "ORDER BY $",
 		"least $":  "LEAST($)",
+		"place":    "strpos",
 		"number $": "nextval(pg_get_serial_sequence('$', 'id'))",
 	},
 	binary: ` COLLATE "C"`,

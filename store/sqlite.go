@@ -30,6 +30,7 @@ var sqliteDialect = dialect{
 		"lock $":  "",
 		"order $": "",
 		"least $": "min($)",
+		"place":   "instr",
 		// A number above all in use, and above those a restore leaves out.
 		"number $": "(SELECT MAX(COALESCE((SELECT MAX(id) FROM $), 0), COALESCE((SELECT run_floor FROM installation), 0)) + 1)",
 	},
