@@ -120,8 +120,8 @@ func TestAddressThatMovesWhileItIsPlanned(t *testing.T) {
 		}
 		last := planAlone + 1
 		s.do(t, `UPDATE addresses SET value = 'free' WHERE contact_id = 1`,
-			fmt.Sprintf(`UPDATE addresses SET value = 'person-1@example.com' WHERE contact_id = %d`, last),
-			fmt.Sprintf(`UPDATE consents SET address = 'person-1@example.com' WHERE contact_id = %d`, last))
+			fmt.Sprintf(`UPDATE addresses SET value = 'person-1@mail-1.example' WHERE contact_id = %d`, last),
+			fmt.Sprintf(`UPDATE consents SET address = 'person-1@mail-1.example' WHERE contact_id = %d`, last))
 		for {
 			page, err := s.PlanPage(t.Context(), run, aim)
 			if err != nil {
