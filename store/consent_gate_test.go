@@ -90,7 +90,7 @@ func (x *examination) send(t *testing.T) (out []left) {
 			return out
 		}
 		before, at := x.events.Load(), x.now()
-		got, err := x.s.Exchange(t.Context(), seat.ID(), nil, tickets(list), at)
+		got, err := x.s.exchanged(t.Context(), seat.ID(), nil, tickets(list), at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func (x *examination) send(t *testing.T) (out []left) {
 			}
 			settled = append(settled, m)
 		}
-		if _, err := x.s.Exchange(t.Context(), seat.ID(), settled, nil, at); err != nil {
+		if _, err := x.s.exchanged(t.Context(), seat.ID(), settled, nil, at); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -230,7 +230,7 @@ func TestSuppressingADomainWaitsForTheGate(t *testing.T) {
 	// Whoever asks now waits behind it and finds the domain suppressed.
 	second := make(chan []outbox.Admission, 1)
 	go func() {
-		a, err := s.Exchange(context.WithoutCancel(t.Context()), seat.ID(), nil, tickets(list)[1:], start.Add(time.Second))
+		a, err := s.exchanged(context.WithoutCancel(t.Context()), seat.ID(), nil, tickets(list)[1:], start.Add(time.Second))
 		if err != nil {
 			t.Error(err)
 		}
