@@ -135,7 +135,8 @@ func digest(h header, body []byte) string {
 		sum.Write([]byte(strings.ToLower(strings.Join(strings.Fields(h.get(name)), " ")) + "\n"))
 	}
 	for line := range bytes.Lines(body) { // line ends change on the way
-		sum.Write(append(bytes.TrimRight(line, " \t\r\n"), '\n'))
+		sum.Write(bytes.TrimRight(line, " \t\r\n"))
+		sum.Write([]byte{'\n'})
 	}
 	return base64.RawURLEncoding.EncodeToString(sum.Sum(nil)[:18])
 }

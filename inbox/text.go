@@ -132,7 +132,7 @@ func textOf(source string) string {
 		case html.StartTagToken:
 			t := z.Token()
 			if breaks(t.Data) {
-				b.WriteByte('\n')
+				endLine(&b)
 			}
 			if void(t.Data) || len(open) > 1000 {
 				continue
@@ -144,7 +144,7 @@ func textOf(source string) string {
 		case html.EndTagToken:
 			t := z.Token()
 			if breaks(t.Data) {
-				b.WriteByte('\n')
+				endLine(&b)
 			}
 			if hidden > 0 {
 				if i := lastIndex(open, t.Data); i >= 0 {
@@ -154,10 +154,17 @@ func textOf(source string) string {
 			}
 		case html.SelfClosingTagToken:
 			if t := z.Token(); breaks(t.Data) {
-				b.WriteByte('\n')
+				endLine(&b)
 			}
 		case html.CommentToken, html.DoctypeToken:
 		}
+	}
+}
+
+// endLine ends the line that has been begun.
+func endLine(b *strings.Builder) {
+	if text := b.String(); text != "" && text[len(text)-1] != '\n' {
+		b.WriteByte('\n')
 	}
 }
 
