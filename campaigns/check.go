@@ -26,8 +26,9 @@ type Checked struct {
 	Audience int64                   `json:"audience"` // who is meant
 	Planned  int64                   `json:"planned"`  // who would get it
 	Skipped  map[outbox.Reason]int64 `json:"not_planned"`
-	Late     int64                   `json:"late"`    // of Planned: whose local time will be over at the start
-	Missing  map[string]int64        `json:"missing"` // attributes the template reads → how many of Planned lack them
+	Held     map[outbox.Reason]int64 `json:"held,omitempty"` // of Planned: who would wait for quiet hours, caps or a pause
+	Late     int64                   `json:"late"`           // of Planned: whose local time will be over at the start
+	Missing  map[string]int64        `json:"missing"`        // attributes the template reads → how many of Planned lack them
 	StartsAt *time.Time              `json:"starts_at"`
 	EndsAt   *time.Time              `json:"ends_at"`         // at today's rate; null: nobody can tell
 	Rate     float64                 `json:"rate_per_second"` // 0: not known
@@ -240,6 +241,9 @@ func (s *Service) checkPeople(ctx context.Context, out *Checked, c Campaign, cal
 	}
 	out.count(groups, reads, cal, first, s.moment(), run.Audience.SkipLate)
 	out.people(reads)
+	if err := s.checkLimits(ctx, out, cal, first, run, aim, groups); err != nil {
+		return err
+	}
 	if out.Rate > 0 && out.StartsAt != nil {
 		ends := out.StartsAt.Add(time.Duration(float64(out.Planned) / out.Rate * float64(time.Second))).Truncate(time.Second)
 		if last := cal.Ends(first); last.After(ends) {

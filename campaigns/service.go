@@ -34,6 +34,7 @@ type Service struct {
 	publicURL string
 	zone      *time.Location
 	tracking  outbox.Tracking
+	calm      *outbox.Calm
 	poke      func()
 	halted    func(Halt)
 	now       func() time.Time
@@ -77,7 +78,10 @@ type Options struct {
 	PublicURL string          // where recipients reach the public pages
 	Zone      *time.Location  // of schedules and people that name none; nil: UTC
 	Tracking  outbox.Tracking // what letters may tell about people
-	Poke      func()          // wakes the pump if it lives in this process; may be nil
+	// Calm is when people are left alone, as the workers keep to it; nil: only
+	// the windows of runs count.
+	Calm *outbox.Calm
+	Poke func() // wakes the pump if it lives in this process; may be nil
 	// Halted hears once of each run or campaign that was paused because it cannot
 	// go on. It must not wait for anything; may be nil.
 	Halted func(Halt)
@@ -91,7 +95,7 @@ func New(o Options) *Service {
 	s := &Service{
 		store: o.Store, runs: o.Store, plan: o.Store, reports: o.Store, notes: o.Store, tracked: o.Store,
 		contacts: o.Contacts, consent: o.Consent, templates: o.Templates, drivers: o.Drivers, channels: o.Channels,
-		publicURL: o.PublicURL, zone: o.Zone, tracking: o.Tracking, poke: o.Poke, halted: o.Halted, now: o.Now, random: o.Random, log: o.Log,
+		publicURL: o.PublicURL, zone: o.Zone, tracking: o.Tracking, calm: o.Calm, poke: o.Poke, halted: o.Halted, now: o.Now, random: o.Random, log: o.Log,
 	}
 	if s.zone == nil {
 		s.zone = time.UTC

@@ -64,6 +64,9 @@ type PlanStore interface {
 	// CountAudience counts the people of an aim by what would become of them
 	// and who they are, and how many of them lack which attribute.
 	CountAudience(ctx context.Context, aim Aim, attributes []string) ([]Group, error)
+	// CountLimited counts, of the people of an aim who may be written to, those
+	// whom a pause or a cap would hold at its moment.
+	CountLimited(ctx context.Context, aim Aim, channel string) (Limited, error)
 	// ZonesInUse lists the time zones of contacts.
 	ZonesInUse(ctx context.Context) ([]string, error)
 	// Contact finds one contact; none is a NotFound error.

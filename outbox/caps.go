@@ -149,7 +149,7 @@ func (l *Limits) Heed(letter Letter, wishes []Wish, past []Reached, zone *time.L
 		}
 	}
 	for _, c := range l.Caps {
-		if !c.covers(letter) {
+		if !c.Covers(letter) {
 			continue
 		}
 		until, full := c.full(letter, past, cmp.Or(c.Zone, zone, l.Home, time.UTC), now)
@@ -193,7 +193,8 @@ func (w Wish) heed(letter Letter, past []Reached, now, expires time.Time) (Verdi
 	return Verdict{State: Queued, Reason: AskedLess, Until: until}, full
 }
 
-func (c Cap) covers(l Letter) bool {
+// Covers says whether the cap is about a letter.
+func (c Cap) Covers(l Letter) bool {
 	switch {
 	case len(c.Channels) > 0 && !slices.Contains(c.Channels, l.Channel):
 		return false
@@ -211,7 +212,7 @@ func (c Cap) full(letter Letter, past []Reached, zone *time.Location, now time.T
 	open, rivals := false, 0
 	for _, r := range past {
 		switch {
-		case !c.covers(r.Letter):
+		case !c.Covers(r.Letter):
 		case r.State == Queued || r.State == Claimed:
 			if r.rank() < letter.rank() {
 				rivals++
@@ -239,6 +240,12 @@ func (c Cap) full(letter Letter, past []Reached, zone *time.Location, now time.T
 		return soon, true
 	}
 	return until, true
+}
+
+// Begins is the moment after which messages count at now.
+func (c Cap) Begins(now time.Time, zone *time.Location) time.Time {
+	begins, _ := c.span(now, cmp.Or(c.Zone, zone, time.UTC))
+	return begins
 }
 
 // span is the time that counts at now: what lies after the first moment. The

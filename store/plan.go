@@ -341,6 +341,9 @@ func (t tx) planPeople(ctx context.Context, p planning, aim campaigns.Aim, peopl
 	} else if planned[batch], err = t.exec(ctx, qPlan, args...); err != nil {
 		return out, fmt.Errorf("plan deliveries: %w", err)
 	}
+	if err := t.unplanPaused(ctx, p, ids.text(), planned); err != nil {
+		return out, fmt.Errorf("leave out who asked for a pause: %w", err)
+	}
 	for _, id := range slices.Sorted(maps.Keys(planned)) {
 		n := planned[id]
 		if out.Planned += n; n == 0 {
