@@ -137,7 +137,7 @@ func (p *Pages) form(w http.ResponseWriter, r *http.Request) {
 	if !slices.Contains(f.EmbedOn, e.on) {
 		e.on = ""
 	}
-	e.Ticket = p.tickets.issue(f.Name, quick)
+	e.Ticket = p.tickets.issue(f.Name, prompt)
 	p.showForm(w, r, http.StatusOK, f, e, "", nil)
 }
 
@@ -165,7 +165,7 @@ func (p *Pages) signed(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if ticket == unknown {
-		e.Ticket = p.tickets.issue(f.Name, quick)
+		e.Ticket = p.tickets.issue(f.Name, prompt)
 		p.showForm(w, r, http.StatusOK, f, e, "form_again", nil)
 		return
 	}
@@ -174,8 +174,8 @@ func (p *Pages) signed(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if f.Work && ticket != waited && !worked(e) {
-		if ticket == quickReady || ticket == early && !p.tickets.slow(e.Ticket) {
-			e.Ticket = p.tickets.issue(f.Name, slow)
+		if ticket == quickReady || ticket == early && !p.tickets.waits(e.Ticket) {
+			e.Ticket = p.tickets.issue(f.Name, patient)
 		}
 		p.showForm(w, r, http.StatusOK, f, e, "form_wait", nil)
 		return
@@ -190,7 +190,7 @@ func (p *Pages) signed(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !p.tickets.spend(e.Ticket) {
-		e.Ticket = p.tickets.issue(f.Name, quick)
+		e.Ticket = p.tickets.issue(f.Name, prompt)
 		p.showForm(w, r, http.StatusOK, f, e, "form_again", nil)
 		return
 	}
@@ -198,7 +198,7 @@ func (p *Pages) signed(w http.ResponseWriter, r *http.Request) {
 	err := p.ask(r, f, e, consent.ByForm, lang)
 	switch {
 	case rapport.KindOf(err) == rapport.Invalid && err != nil:
-		e.Ticket = p.tickets.issue(f.Name, quick)
+		e.Ticket = p.tickets.issue(f.Name, prompt)
 		p.showForm(w, r, http.StatusUnprocessableEntity, f, e, "", map[string]string{inAddress: "form_address_wrong"})
 	case err != nil:
 		p.away(w, r, err)

@@ -14,16 +14,16 @@ import (
 // How old a form must be before it may come back (nobody fills one in faster),
 // how old it may be, and how long somebody waits whose browser computes nothing.
 const (
-	minAge  = 2 * time.Second
-	maxAge  = 12 * time.Hour
-	slowAge = 20 * time.Second
+	minAge     = 2 * time.Second
+	maxAge     = 12 * time.Hour
+	patientAge = 20 * time.Second
 )
 
 // The two sorts of tickets: of a form as it is, and of one whose sender waits
 // instead of computing.
 const (
-	quick = "quick"
-	slow  = "slow"
+	prompt  = "prompt"
+	patient = "patient"
 )
 
 // judgement is what a ticket is worth.
@@ -66,18 +66,18 @@ func (t *tickets) judge(form, ticket string) judgement {
 	switch {
 	case age > maxAge || age < -minAge || t.used(s.Contact):
 		return unknown
-	case s.Driver == slow && age >= slowAge:
+	case s.Driver == patient && age >= patientAge:
 		return waited
-	case s.Driver == slow || age < minAge:
+	case s.Driver == patient || age < minAge:
 		return early
 	}
 	return quickReady
 }
 
-// slow says whether the sender of a ticket waits instead of computing.
-func (t *tickets) slow(ticket string) bool {
+// waits says whether the sender of a ticket waits instead of computing.
+func (t *tickets) waits(ticket string) bool {
 	s, err := t.tokens.Read(responses.ForForm, ticket)
-	return err == nil && s.Driver == slow
+	return err == nil && s.Driver == patient
 }
 
 func (t *tickets) used(number int64) bool {

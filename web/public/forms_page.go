@@ -214,7 +214,7 @@ func (p *Pages) describe(w http.ResponseWriter, r *http.Request, f Form) {
 	}
 	lang, words := p.language(r, "")
 	d := page{T: words, Lang: lang}
-	v := p.formView(f, entry{Ticket: p.tickets.issue(f.Name, quick)}, &d, nil)
+	v := p.formView(f, entry{Ticket: p.tickets.issue(f.Name, prompt)}, &d, nil)
 	said := pick(f.Wording, lang, p.texts.fallback)
 	out := described{
 		Name: f.Name, Locale: said, Title: f.Title[pick(f.Title, lang, p.texts.fallback)], Intro: v.Intro, Wording: v.Wording,
