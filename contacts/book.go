@@ -16,6 +16,7 @@ import (
 type Book struct {
 	external map[string]*Entry
 	address  map[place]*Entry
+	number   map[int64]*Entry
 }
 
 type place struct{ kind, value string }
@@ -30,7 +31,7 @@ type Entry struct {
 
 // NewBook opens a book over the people that the rows may mean.
 func NewBook(people []*Entry) *Book {
-	b := &Book{external: make(map[string]*Entry), address: make(map[place]*Entry)}
+	b := &Book{external: make(map[string]*Entry), address: make(map[place]*Entry), number: make(map[int64]*Entry)}
 	for _, p := range people {
 		b.enter(p)
 	}
@@ -38,6 +39,9 @@ func NewBook(people []*Entry) *Book {
 }
 
 func (b *Book) enter(e *Entry) {
+	if e.ID != 0 {
+		b.number[e.ID] = e
+	}
 	if e.ExternalID != "" {
 		b.external[e.ExternalID] = e
 	}
@@ -87,6 +91,9 @@ func (b *Book) Who(r Row) *Entry {
 }
 
 func (b *Book) who(r Row) (*Entry, string) {
+	if r.Contact != 0 {
+		return b.named(r)
+	}
 	if r.ExternalID == "" && len(r.Addresses) == 0 {
 		return nil, "the row names nobody: it needs an external_id or an address"
 	}
@@ -101,6 +108,24 @@ func (b *Book) who(r Row) (*Entry, string) {
 		case who == nil && (r.ExternalID == "" || owner.ExternalID == ""):
 			who = owner
 		default:
+			return nil, fmt.Sprintf("the %s %s belongs to contact %s already", a.Kind, a.Value, owner.name())
+		}
+	}
+	return who, ""
+}
+
+// named is the person a row names by number; what the row says must be nobody
+// else's.
+func (b *Book) named(r Row) (*Entry, string) {
+	who := b.number[r.Contact]
+	if who == nil {
+		return nil, "the person is not there any more"
+	}
+	if owner := b.external[r.ExternalID]; r.ExternalID != "" && owner != nil && owner != who {
+		return nil, fmt.Sprintf("the external ID %s belongs to another contact", r.ExternalID)
+	}
+	for _, a := range r.Addresses {
+		if owner := b.address[place{a.Kind, a.Value}]; owner != nil && owner != who {
 			return nil, fmt.Sprintf("the %s %s belongs to contact %s already", a.Kind, a.Value, owner.name())
 		}
 	}

@@ -78,6 +78,72 @@ func (s *Service) Put(ctx context.Context, in Input) (Contact, bool, error) {
 	return c, out.Status == Created, err
 }
 
+// Correct changes a contact, whatever it is called by now, and returns it with
+// the names of the fields that changed. An address or external ID that is
+// somebody else's is a Conflict.
+func (s *Service) Correct(ctx context.Context, contact int64, in Input) (Contact, []string, error) {
+	before, err := s.store.Contact(ctx, Key{ID: contact})
+	if err != nil {
+		return before, nil, err
+	}
+	given := in
+	if in.ExternalID == "" && len(in.Addresses) == 0 {
+		in.ExternalID = before.ExternalID // a row has to name somebody
+		if in.ExternalID == "" && len(before.Addresses) > 0 {
+			a := before.Addresses[0]
+			if a, ok := before.Primary(a.Kind); ok {
+				in.Addresses = map[string]string{a.Kind: a.Display}
+			}
+		}
+	}
+	row, err := s.inputRow(ctx, in)
+	if err != nil {
+		return before, nil, err
+	}
+	row.Contact = contact
+	applied, err := s.store.Apply(ctx, Chunk{Rows: []Row{row}, Actor: rapport.ActorOf(ctx).Name, Durable: true})
+	if err != nil {
+		return before, nil, fmt.Errorf("correct a contact: %w", err)
+	}
+	if out := applied.Outcomes[0]; out.Status == Refused {
+		return before, nil, rapport.Conflictf("%s", out.Reason)
+	} else if out.Status == Unchanged {
+		return before, []string{}, nil
+	}
+	after, err := s.store.Contact(ctx, Key{ID: contact})
+	return after, changedFields(before, after, given), err
+}
+
+// changedFields names what is another than it was, of what was given.
+func changedFields(before, after Contact, in Input) []string {
+	out := []string{}
+	for name, differs := range map[string]bool{
+		"external_id": before.ExternalID != after.ExternalID, columnLocale: before.Locale != after.Locale, columnZone: before.Zone != after.Zone,
+	} {
+		if differs {
+			out = append(out, name)
+		}
+	}
+	for kind := range in.Addresses {
+		was, _ := before.Primary(kind)
+		is, _ := after.Primary(kind)
+		if was.Value != is.Value || was.Display != is.Display {
+			out = append(out, kind)
+		}
+	}
+	var was, is map[string]json.RawMessage
+	if json.Unmarshal(before.Attributes, &was) != nil || json.Unmarshal(after.Attributes, &is) != nil {
+		return out
+	}
+	for name := range in.Attributes {
+		if !equal(was[name], is[name]) {
+			out = append(out, "contact."+name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 func (s *Service) inputRow(ctx context.Context, in Input) (Row, error) {
 	m := s.maker()
 	r := Row{ExternalID: strings.TrimSpace(in.ExternalID)}

@@ -103,6 +103,7 @@ type Chunk struct {
 // Row is what one line of a file, or one call, says about a person.
 type Row struct {
 	Line       int
+	Contact    int64  // number of the person meant; 0: the external ID and the addresses say who
 	UID        string // public ID if the person is new
 	ExternalID string
 	Locale     string

@@ -19,7 +19,8 @@ SELECT COALESCE(SUM(planned), 0), COALESCE(SUM(queued), 0), COALESCE(SUM(claimed
 FROM batches WHERE run_id = $1`
 
 const qAccountReasons query = `
-SELECT state, reason, COUNT(*) FROM deliveries WHERE run_id = $1 AND reason <> '' GROUP BY state, reason`
+SELECT state, reason, COUNT(*) FROM deliveries WHERE run_id = $1 AND reason <> '' GROUP BY state, reason
+UNION ALL SELECT state, reason, SUM(n) FROM pruned_deliveries WHERE run_id = $1 AND reason <> '' GROUP BY state, reason`
 
 const qAccountSkips query = `SELECT reason, n FROM not_planned_counts WHERE run_id = $1`
 

@@ -8,13 +8,16 @@ import (
 const qOffBalance query = `
 SELECT r.uid, b.id FROM batches b JOIN runs r ON r.id = b.run_id
 LEFT JOIN (
-  SELECT batch_id, COUNT(*) AS planned,
-    COUNT(*) FILTER (WHERE state = 'queued') AS queued, COUNT(*) FILTER (WHERE state = 'claimed') AS claimed,
-    COUNT(*) FILTER (WHERE state = 'sending') AS sending, COUNT(*) FILTER (WHERE state = 'sent') AS sent,
-    COUNT(*) FILTER (WHERE state = 'failed') AS failed, COUNT(*) FILTER (WHERE state = 'uncertain') AS uncertain,
-    COUNT(*) FILTER (WHERE state = 'suppressed') AS suppressed, COUNT(*) FILTER (WHERE state = 'cancelled') AS cancelled,
-    COUNT(*) FILTER (WHERE state = 'expired') AS expired
-  FROM deliveries GROUP BY batch_id
+  SELECT batch_id, SUM(n) AS planned,
+    SUM(n) FILTER (WHERE state = 'queued') AS queued, SUM(n) FILTER (WHERE state = 'claimed') AS claimed,
+    SUM(n) FILTER (WHERE state = 'sending') AS sending, SUM(n) FILTER (WHERE state = 'sent') AS sent,
+    SUM(n) FILTER (WHERE state = 'failed') AS failed, SUM(n) FILTER (WHERE state = 'uncertain') AS uncertain,
+    SUM(n) FILTER (WHERE state = 'suppressed') AS suppressed, SUM(n) FILTER (WHERE state = 'cancelled') AS cancelled,
+    SUM(n) FILTER (WHERE state = 'expired') AS expired
+  FROM (
+    SELECT batch_id, state, COUNT(*) AS n FROM deliveries GROUP BY batch_id, state
+    UNION ALL SELECT batch_id, state, n FROM pruned_deliveries
+  ) AS rows GROUP BY batch_id
 ) d ON d.batch_id = b.id
 WHERE b.planned <> COALESCE(d.planned, 0) OR b.queued <> COALESCE(d.queued, 0) OR b.claimed <> COALESCE(d.claimed, 0)
   OR b.sending <> COALESCE(d.sending, 0) OR b.sent <> COALESCE(d.sent, 0) OR b.failed <> COALESCE(d.failed, 0)

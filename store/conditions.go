@@ -229,7 +229,8 @@ func (c *compiler) past(n conditions.Past) string {
 	from, at, where := "deliveries p", "p.updated_at", "p.state = 'sent'"
 	if n.Kind != conditions.Received {
 		from, at = "responses p", "p.at"
-		where = "p.kind = " + c.args.text(string(n.Kind)) + " AND p.machine = 0"
+		// No profile is made of whoever objects to direct marketing.
+		where = "p.kind = " + c.args.text(string(n.Kind)) + " AND p.machine = 0 AND c.objected_at IS NULL"
 	}
 	sql := "EXISTS (SELECT 1 FROM " + from + " JOIN runs u ON u.id = p.run_id JOIN campaigns g ON g.id = u.campaign_id" +
 		" WHERE p.contact_id = c.id AND " + where + " AND g.name = " + c.args.text(n.Campaign)

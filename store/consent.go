@@ -229,6 +229,9 @@ func (s *Store) judge(ctx context.Context, r runner, entries []consent.Entry) (j
 	for _, c := range standing {
 		stands[slot{c.Contact, c.Driver, c.Topic}] = c
 	}
+	if err := objections(ctx, r, entries, stands); err != nil {
+		return j, err
+	}
 	notices, err := noticesOf(ctx, r, entries)
 	if err != nil {
 		return j, err

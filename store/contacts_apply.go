@@ -156,6 +156,11 @@ func whomRowsMean(ctx context.Context, r runner, c contacts.Chunk) ([]*contacts.
 		return nil, fmt.Errorf("find contacts by address: %w", err)
 	}
 	var more rowsJSON
+	for _, row := range c.Rows {
+		if row.Contact != 0 {
+			owners = append(owners, row.Contact)
+		}
+	}
 	for _, id := range owners {
 		if !ids[id] {
 			ids[id] = true

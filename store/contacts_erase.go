@@ -3,132 +3,304 @@ package store
 import (
 	"context"
 	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
-	"rapport"
 	"rapport/consent"
 	"rapport/contacts"
+	"rapport/outbox"
+	"rapport/rights"
 )
 
-// What names a person outside the contact itself. Numbers, states and times
-// stay: they are the statistics.
-const (
-	qEraseEvidence query = `
-DELETE FROM consent_evidence WHERE entry_id IN (SELECT n.id FROM consent_entries n WHERE n.contact_id = $1)`
+// A person may have asked to be written to at another address: the contact
+// made for it is theirs as well.
+const qErasePersons query = `
+SELECT DISTINCT r.contact_id FROM requests r WHERE r.person_id = $1 AND r.contact_id <> $1 AND r.made = 1`
 
-	qEraseAttempts query = `
-UPDATE attempts SET detail = '' WHERE delivery_id IN (SELECT d.id FROM deliveries d WHERE d.contact_id = $1)`
+// Every address a person had, as far as it is known in plain: the kind is that
+// of the row, or with a driver what it reaches.
+const qAddressesEver query = `
+SELECT a.kind, '', a.value, a.display FROM addresses a WHERE a.contact_id = $1
+UNION SELECT r.kind, '', d.address, '' FROM deliveries d JOIN runs r ON r.id = d.run_id WHERE d.contact_id = $1 AND d.address IS NOT NULL
+UNION SELECT '', k.driver, k.address, '' FROM consents k WHERE k.contact_id = $1 AND k.address <> ''
+UNION SELECT '', n.driver, COALESCE({{json v.evidence}} ->> 'address', ''), COALESCE({{json v.evidence}} ->> 'given', '')
+  FROM consent_entries n JOIN consent_evidence v ON v.entry_id = n.id WHERE n.contact_id = $1
+UNION SELECT '', q.driver, COALESCE({{json q.asked}} ->> 'address', ''), COALESCE({{json q.asked}} ->> 'given', '')
+  FROM requests q WHERE q.contact_id = $1 OR q.person_id = $1`
 
-	qEraseDeliveries query = `UPDATE deliveries SET address = NULL, data = NULL WHERE contact_id = $1`
+const qFormerOf query = `SELECT f.kind, f.hash FROM former_addresses f WHERE f.contact_id = $1`
 
-	qEraseResponses query = `UPDATE responses SET agent = '', detail = '' WHERE contact_id = $1`
+// Who else has an address now keeps it.
+const qOthersAddresses query = `
+SELECT a.kind, a.hash FROM {{each $2}} JOIN addresses a ON a.kind = e.value ->> 0 AND a.value = e.value ->> 2 WHERE a.contact_id <> $1`
 
-	qEraseContact query = `DELETE FROM contacts WHERE id = $1`
+const qOthersHashes query = `
+SELECT a.kind, a.hash FROM addresses a WHERE a.contact_id <> $1 AND (a.kind, a.hash) IN (SELECT e.value ->> 0, e.value ->> 1 FROM {{each $2}})`
 
-	qEraseAnswers query = `DELETE FROM consents WHERE contact_id = $1`
-
-	qEraseAddresses query = `DELETE FROM addresses WHERE contact_id = $1`
-
-	qHideSuppressions query = `
+const qHideSuppressions query = `
 INSERT INTO suppressions (kind, hash, value, reason, detail, actor, at)
 SELECT e.value ->> 0, e.value ->> 1, NULL, e.value ->> 3, '', e.value ->> 5, CAST(e.value ->> 6 AS BIGINT)
 FROM {{each $1}} WHERE true
-ON CONFLICT (kind, hash) DO UPDATE SET value = NULL, detail = ''`
+ON CONFLICT (kind, hash) DO UPDATE SET value = NULL, detail = '', reference = ''`
 
-	// Earlier addresses of the person, which may be suppressed too.
-	qHideEarlier query = `
-UPDATE suppressions SET value = NULL, detail = '' WHERE value IN (
-  SELECT d.address FROM deliveries d WHERE d.contact_id = $1 AND d.address IS NOT NULL
-  UNION SELECT k.address FROM consents k WHERE k.contact_id = $1
-  UNION SELECT {{json v.evidence}} ->> 'address' FROM consent_entries n JOIN consent_evidence v ON v.entry_id = n.id WHERE n.contact_id = $1)`
-
-	qTopicsOfPerson query = `
+const qTopicsOfPerson query = `
 SELECT DISTINCT n.driver, n.topic_id, t.name FROM consent_entries n JOIN topics t ON t.id = n.topic_id WHERE n.contact_id = $1
 ORDER BY n.driver, t.name`
-)
+
+// What waits is over; what a worker has in hand meets the gate.
+const qStopErased query = `
+UPDATE deliveries SET state = 'suppressed', reason = 'erased', worker_id = NULL, updated_at = $2
+WHERE contact_id = $1 AND state = 'queued' RETURNING batch_id`
+
+const qInHand query = `SELECT COUNT(*) FROM deliveries WHERE contact_id = $1 AND state IN ('claimed', 'sending')`
+
+// The steps of an erasure, in an order that leaves no row without its owner.
+// Numbers, states and times stay: they are the statistics.
+func eraseSteps() []struct {
+	where, what string
+	q           query
+} {
+	return []struct {
+		where, what string
+		q           query
+	}{
+		{"consents", "current answers", `DELETE FROM consents WHERE contact_id = $1`},
+		{"consent_evidence", "evidence with its keys", `
+DELETE FROM consent_evidence WHERE entry_id IN (SELECT n.id FROM consent_entries n WHERE n.contact_id = $1)`},
+		{"attempts", "texts of servers", `
+UPDATE attempts SET detail = '', server = '' WHERE (detail <> '' OR server <> '')
+  AND delivery_id IN (SELECT d.id FROM deliveries d WHERE d.contact_id = $1)`},
+		{"runs", "references of single messages", `
+UPDATE runs SET reference = NULL WHERE reference IS NOT NULL AND id IN (SELECT d.run_id FROM deliveries d WHERE d.contact_id = $1)`},
+		{"deliveries", "addresses, data and what the provider called them", `
+UPDATE deliveries SET address = NULL, data = NULL, provider_id = '', server = '' WHERE contact_id = $1`},
+		{"responses", "classes of programs and details", `
+UPDATE responses SET agent = '', detail = '' WHERE contact_id = $1 AND (agent <> '' OR detail <> '')`},
+		{"preferences", "preferences", `DELETE FROM preferences WHERE contact_id = $1`},
+		{"requests", "requests", `DELETE FROM requests WHERE contact_id = $1 OR person_id = $1`},
+		{"restrictions", "reasons of a restriction", `DELETE FROM restrictions WHERE contact_id = $1`},
+		{"former_addresses", "fingerprints of earlier addresses", `DELETE FROM former_addresses WHERE contact_id = $1`},
+		{"addresses", "addresses", `DELETE FROM addresses WHERE contact_id = $1`},
+		{"contacts", "contacts with their attributes", `DELETE FROM contacts WHERE id = $1`},
+	}
+}
 
 // Erase implements contacts.Store.
 func (s *Store) Erase(ctx context.Context, contact int64, actor string, salt func() ([]byte, error)) error {
+	_, err := s.Forget(ctx, contact, rights.Erasure{Actor: actor, Salt: salt})
+	return err
+}
+
+// Forget implements rights.EraseStore.
+func (s *Store) Forget(ctx context.Context, contact int64, e rights.Erasure) (rights.Erased, error) {
+	var out rights.Erased
+	var had telling
 	err := s.update(ctx, durable, func(t tx) error {
-		c, ok, err := one(ctx, t, qContactByID, scanContact, contact)
+		out, had = rights.Erased{}, nil
+		all, err := collect(ctx, t, qErasePersons, scalar[int64], contact)
 		if err != nil {
-			return fmt.Errorf("find the contact: %w", err)
+			return fmt.Errorf("look for contacts that were made for the person: %w", err)
 		}
-		if !ok {
-			return rapport.NotFoundf("there is no contact number %d", contact)
-		}
-		list := []contacts.Contact{c}
-		if err := withAddresses(ctx, t, list); err != nil {
-			return err
-		}
-		if err := t.suppressErased(ctx, list[0], actor); err != nil {
-			return err
-		}
-		for _, q := range []query{qHideEarlier, qEraseAnswers, qEraseEvidence, qEraseAttempts, qEraseDeliveries, qEraseResponses} {
-			if _, err := t.exec(ctx, q, contact); err != nil {
-				return fmt.Errorf("erase contact %d: %w", contact, err)
+		for _, id := range append(all, contact) {
+			if err := t.forgetContact(ctx, id, e, &out, &had); err != nil {
+				return fmt.Errorf("erase contact %d: %w", id, err)
 			}
 		}
-		if err := t.noteErased(ctx, contact, actor, salt); err != nil {
-			return err
+		if e.Note.Action == "" {
+			return nil
 		}
-		for _, q := range []query{qEraseAddresses, qEraseContact} {
-			if _, err := t.exec(ctx, q, contact); err != nil {
-				return fmt.Errorf("erase contact %d: %w", contact, err)
-			}
-		}
-		return nil
+		return t.note(ctx, e.Note)
 	})
 	if err != nil {
-		return err
+		return out, err
 	}
-	return s.forgetLog(ctx)
+	texts, err := s.scrub(ctx, had)
+	if err != nil {
+		return out, fmt.Errorf("take the person out of notes: %w", err)
+	}
+	out.Removed = append(out.Removed, texts...)
+	if out.Copies, err = s.copies(); err != nil {
+		return out, err
+	}
+	return out, s.forgetLog(ctx)
 }
 
-// forgetTime is how long readers are waited for.
-const forgetTime = 2 * time.Second
-
-// forgetLog moves SQLite's log into the file and empties it, so that what was
-// erased does not live on in it. Where somebody reads for too long it stays,
-// and goes with the next erasure or the end of the last process. PostgreSQL's
-// own vacuum does the like.
-func (s *Store) forgetLog(ctx context.Context) error {
-	if s.d != &sqliteDialect {
-		return nil
+// forgetContact removes one contact.
+func (t tx) forgetContact(ctx context.Context, contact int64, e rights.Erasure, out *rights.Erased, had *telling) error {
+	c, ok, err := one(ctx, t, qContactByID, scanContact, contact)
+	if err != nil {
+		return fmt.Errorf("find the contact: %w", err)
 	}
-	leave, err := s.lanes.enter(ctx, bulk)
+	if !ok {
+		return noContact(contact)
+	}
+	list := []contacts.Contact{c}
+	if err := withAddresses(ctx, t, list); err != nil {
+		return err
+	}
+	// The gate shares the answers of the person until its intents are written.
+	if _, err := collect(ctx, t, qAnswersAlone, scalar[int64], contact); err != nil {
+		return err
+	}
+	hashes, err := t.suppressErased(ctx, list[0], e, had)
 	if err != nil {
 		return err
 	}
-	defer leave()
-	ctx, cancel := context.WithTimeout(ctx, forgetTime)
-	defer cancel()
-	if _, err := s.pools.quick.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("empty the log of the database: %w", err)
+	out.Hashes = append(out.Hashes, hashes...)
+	if err := t.stopErased(ctx, contact, out); err != nil {
+		return err
 	}
-	return nil
+	removed, err := t.dropPerson(ctx, contact)
+	if err != nil {
+		return err
+	}
+	for _, n := range removed {
+		out.Removed = counted(out.Removed, n.Where, n.What, n.N)
+	}
+	entries, err := t.noteErased(ctx, contact, e)
+	out.Entries = append(out.Entries, entries...)
+	return err
 }
 
-// suppressErased keeps the fingerprints of a person's addresses. What every
-// contact has by itself, its own ID, is worth no entry but does no harm.
-func (t tx) suppressErased(ctx context.Context, c contacts.Contact, actor string) error {
-	var list []consent.Suppression
+// dropPerson runs the steps that take a person out of every table.
+func (t tx) dropPerson(ctx context.Context, contact int64) ([]rights.Count, error) {
+	var out []rights.Count
+	for _, step := range eraseSteps() {
+		n, err := t.exec(ctx, step.q, contact)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", step.where, err)
+		}
+		out = counted(out, step.where, step.what, n)
+	}
+	return out, nil
+}
+
+func counted(list []rights.Count, where, what string, n int64) []rights.Count {
+	if n == 0 {
+		return list
+	}
+	for i := range list {
+		if list[i].Where == where && list[i].What == what {
+			list[i].N += n
+			return list
+		}
+	}
+	return append(list, rights.Count{Where: where, What: what, N: n})
+}
+
+// stopErased ends what waits for a person, with the counters of its batches.
+func (t tx) stopErased(ctx context.Context, contact int64, out *rights.Erased) error {
+	now := t.s.now()
+	stopped, err := collect(ctx, t, qStopErased, scalar[int64], contact, micros(now))
+	if err != nil {
+		return fmt.Errorf("stop what waits: %w", err)
+	}
+	var c counts
+	for _, batch := range stopped {
+		c.add(batch, outbox.Queued, outbox.Suppressed, now)
+	}
+	if err := c.write(ctx, t); err != nil {
+		return fmt.Errorf("count what was stopped: %w", err)
+	}
+	out.Stopped += int64(len(stopped))
+	hand, _, err := one(ctx, t, qInHand, scalar[int64], contact)
+	out.Leaving += hand
+	return err
+}
+
+// suppressErased keeps the fingerprints of all addresses a person ever had, but
+// those that are somebody else's by now, and remembers the addresses for the
+// search through notes. What every contact has by itself, its own ID, is worth
+// no entry but does no harm.
+func (t tx) suppressErased(ctx context.Context, c contacts.Contact, e rights.Erasure, had *telling) ([]rights.Hash, error) {
+	type row struct{ kind, driver, value, given string }
+	rows, err := collect(ctx, t, qAddressesEver, func(scan func(...any) error) (r row, err error) {
+		err = scan(&r.kind, &r.driver, &r.value, &r.given)
+		return r, err
+	}, c.ID)
+	if err != nil {
+		return nil, fmt.Errorf("gather addresses: %w", err)
+	}
+	had.add(c.ExternalID)
+	known := map[rights.Hash]string{}
 	for _, a := range c.Addresses {
-		list = append(list, consent.Suppression{Kind: a.Kind, Hash: a.Hash, Reason: consent.Gone, Actor: actor, At: t.s.now()})
+		known[rights.Hash{Kind: a.Kind, Hash: a.Hash}] = a.Value
+	}
+	for _, r := range rows {
+		had.add(r.value)
+		had.add(r.given)
+		if r.kind == "" && e.Kind != nil {
+			r.kind = e.Kind(r.driver)
+		}
+		if r.kind != "" && r.value != "" && e.Mark != nil {
+			known[rights.Hash{Kind: r.kind, Hash: e.Mark(r.kind, r.value)}] = r.value
+		}
+	}
+	if _, err = collect(ctx, t, qFormerOf, func(scan func(...any) error) (struct{}, error) {
+		var h rights.Hash
+		err := scan(&h.Kind, &h.Hash)
+		if _, there := known[h]; !there {
+			known[h] = ""
+		}
+		return struct{}{}, err
+	}, c.ID); err != nil {
+		return nil, fmt.Errorf("gather earlier addresses: %w", err)
+	}
+	return t.keepHashes(ctx, c.ID, e, known)
+}
+
+func (t tx) keepHashes(ctx context.Context, contact int64, e rights.Erasure, known map[rights.Hash]string) ([]rights.Hash, error) {
+	var plain, hashed rowsJSON
+	unknown := false
+	for h, value := range known {
+		to := &plain
+		if value == "" {
+			to, unknown = &hashed, true
+		}
+		to.begin()
+		to.string(h.Kind)
+		to.string(h.Hash)
+		to.string(value)
+		to.end()
+	}
+	ask := []step{{q: qOthersAddresses, args: []any{contact, plain.text()}}}
+	if unknown { // it looks through all addresses
+		ask = append(ask, step{q: qOthersHashes, args: []any{contact, hashed.text()}})
+	}
+	for _, a := range ask {
+		if _, err := collect(ctx, t, a.q, func(scan func(...any) error) (struct{}, error) {
+			var h rights.Hash
+			err := scan(&h.Kind, &h.Hash)
+			delete(known, h)
+			return struct{}{}, err
+		}, a.args...); err != nil {
+			return nil, fmt.Errorf("look whose addresses they are now: %w", err)
+		}
+	}
+	hashes := make([]rights.Hash, 0, len(known))
+	list := make([]consent.Suppression, 0, len(known))
+	for h := range known {
+		hashes = append(hashes, h)
+	}
+	slices.SortFunc(hashes, func(a, b rights.Hash) int { return strings.Compare(a.Kind+" "+a.Hash, b.Kind+" "+b.Hash) })
+	for _, h := range hashes {
+		list = append(list, consent.Suppression{Kind: h.Kind, Hash: h.Hash, Reason: consent.Gone, Actor: e.Actor, At: t.s.now()})
 	}
 	if len(list) == 0 {
-		return nil
+		return hashes, nil
 	}
 	if _, err := t.exec(ctx, qHideSuppressions, suppressionRows(list)); err != nil {
-		return fmt.Errorf("keep the suppression of erased addresses: %w", err)
+		return nil, fmt.Errorf("keep the suppression of erased addresses: %w", err)
 	}
-	return nil
+	return hashes, nil
 }
 
 // noteErased appends the lines that say so, with nothing of the person.
-func (t tx) noteErased(ctx context.Context, contact int64, actor string, salt func() ([]byte, error)) error {
+func (t tx) noteErased(ctx context.Context, contact int64, e rights.Erasure) ([]int64, error) {
 	if _, _, err := one(ctx, t, qLedgerShare, scalar[string]); err != nil {
-		return fmt.Errorf("join the writers of the ledger: %w", err)
+		return nil, fmt.Errorf("join the writers of the ledger: %w", err)
 	}
 	now := t.s.now().UTC().Truncate(time.Microsecond)
 	type key struct {
@@ -141,23 +313,43 @@ func (t tx) noteErased(ctx context.Context, contact int64, actor string, salt fu
 		return k, err
 	}, contact)
 	if err != nil {
-		return fmt.Errorf("read the ledger of contact %d: %w", contact, err)
+		return nil, fmt.Errorf("read the ledger of contact %d: %w", contact, err)
 	}
 	var lines []consent.Record
 	for _, k := range keys {
-		key, err := salt()
+		salt, err := e.Salt()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		line, err := consent.Draft(consent.Entry{Contact: contact, Driver: k.driver, Topic: k.name, State: consent.Erased, Basis: consent.ByLegalDuty, At: now, Actor: actor, Salt: key}, k.topic, now)
+		line, err := consent.Draft(consent.Entry{Contact: contact, Driver: k.driver, Topic: k.name, State: consent.Erased, Basis: consent.ByLegalDuty, At: now, Actor: e.Actor, Salt: salt}, k.topic, now)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		lines = append(lines, line)
 	}
 	if len(lines) == 0 {
-		return nil
+		return nil, nil
 	}
-	_, err = t.addLines(ctx, lines)
-	return err
+	numbers, err := t.addLines(ctx, lines)
+	if err != nil {
+		return nil, err
+	}
+	var out []int64
+	for _, n := range numbers {
+		out = append(out, n)
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// copies counts the copies of an embedded database that lie beside it.
+func (s *Store) copies() (int, error) {
+	if s.d != &sqliteDialect {
+		return 0, nil
+	}
+	list, err := filepath.Glob(filepath.Join(s.data, fileName+".*"))
+	if err != nil {
+		return 0, fmt.Errorf("look for copies of the database: %w", err)
+	}
+	return len(list), nil
 }

@@ -115,7 +115,11 @@ GROUP BY kind, link, machine ORDER BY kind, link, machine`
 
 // Responses implements campaigns.ReportStore.
 func (s *Store) Responses(ctx context.Context, run int64) ([]campaigns.Responded, error) {
-	list, err := collect(ctx, s.reader(), qResponses, func(scan func(...any) error) (r campaigns.Responded, err error) {
+	folded, err := foldedTo(ctx, s.reader(), run)
+	if err != nil {
+		return nil, s.classify(err)
+	}
+	list, err := collect(ctx, s.reader(), unfolded(qResponses, qResponsesFolded, folded), func(scan func(...any) error) (r campaigns.Responded, err error) {
 		var machine int
 		err = scan(&r.Kind, &r.Link, &machine, &r.N, &r.People)
 		r.Machine = machine != 0

@@ -9,6 +9,7 @@ import (
 	"rapport/consent"
 	"rapport/contacts"
 	"rapport/requests"
+	"rapport/rights"
 )
 
 const (
@@ -137,13 +138,11 @@ func (t tx) forget(ctx context.Context, r requests.Request, salt func() ([]byte,
 	if err := t.expire(ctx, r, salt, func(c consent.Current) bool { return c.Answer == consent.Wait }); err != nil {
 		return err
 	}
-	if err := t.noteErased(ctx, r.Contact, keeper, salt); err != nil {
+	if _, err := t.noteErased(ctx, r.Contact, rights.Erasure{Actor: keeper, Salt: salt}); err != nil {
 		return err
 	}
-	for _, q := range []query{qEraseAnswers, qEraseEvidence, qEraseAttempts, qEraseDeliveries, qEraseResponses, qEraseAddresses, qEraseContact} {
-		if _, err := t.exec(ctx, q, r.Contact); err != nil {
-			return fmt.Errorf("forget contact %d: %w", r.Contact, err)
-		}
+	if _, err := t.dropPerson(ctx, r.Contact); err != nil {
+		return fmt.Errorf("forget contact %d: %w", r.Contact, err)
 	}
 	return nil
 }

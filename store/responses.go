@@ -141,7 +141,11 @@ SELECT link, human, COUNT(*) FROM (
 func (s *Store) ResponseSummary(ctx context.Context, run int64) (responses.Summary, error) {
 	sum := responses.Summary{Links: []responses.LinkCount{}}
 	err := s.view(ctx, func(r runner) error {
-		_, err := collect(ctx, r, qResponsePeople, func(scan func(...any) error) (struct{}, error) {
+		folded, err := foldedTo(ctx, r, run)
+		if err != nil {
+			return err
+		}
+		_, err = collect(ctx, r, unfolded(qResponsePeople, qResponsePeopleFolded, folded), func(scan func(...any) error) (struct{}, error) {
 			var kind responses.Kind
 			var human, n int64
 			err := scan(&kind, &human, &n)
@@ -159,7 +163,7 @@ func (s *Store) ResponseSummary(ctx context.Context, run int64) (responses.Summa
 		if err != nil {
 			return err
 		}
-		_, err = collect(ctx, r, qResponseLinks, func(scan func(...any) error) (struct{}, error) {
+		_, err = collect(ctx, r, unfolded(qResponseLinks, qResponseLinksFolded, folded), func(scan func(...any) error) (struct{}, error) {
 			var link int
 			var human, n int64
 			err := scan(&link, &human, &n)

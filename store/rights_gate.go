@@ -9,5 +9,8 @@ const (
     SELECT 1 FROM consent_entries l JOIN topics lt ON lt.id = l.topic_id
     WHERE l.id = k.entry_id AND (l.basis = 'legal_duty' OR lt.name = 'confirmations'))`
 
+	// Segments do not show them; planning does, and says why they get nothing.
+	unrestricted = `c.restricted_at IS NULL AND `
+
 	restrictedOr = `CASE WHEN ` + restricted + ` THEN 'restricted' ELSE `
 )

@@ -99,7 +99,7 @@ func (s *Store) Names(ctx context.Context) (topics, campaigns []string, err erro
 // their own has that of now.
 func (s *Store) CountMembers(ctx context.Context, where *conditions.Condition, now time.Time) (int, error) {
 	n, err := whoMatches(ctx, s, where, now, func(sql string, _ *binds) string {
-		return "SELECT COUNT(*) FROM contacts c WHERE " + sql
+		return "SELECT COUNT(*) FROM contacts c WHERE " + unrestricted + sql
 	}, scalar[int64])
 	if err != nil {
 		return 0, s.classify(err)
@@ -110,7 +110,7 @@ func (s *Store) CountMembers(ctx context.Context, where *conditions.Condition, n
 // Members implements contacts.SegmentStore.
 func (s *Store) Members(ctx context.Context, where *conditions.Condition, now time.Time, after int64, limit int) ([]contacts.Contact, error) {
 	list, err := whoMatches(ctx, s, where, now, func(sql string, args *binds) string {
-		return s.d.spell(qContactColumns) + " WHERE c.id > " + args.whole(after) + " AND " + sql + " ORDER BY c.id LIMIT " + args.whole(int64(limit))
+		return s.d.spell(qContactColumns) + " WHERE c.id > " + args.whole(after) + " AND " + unrestricted + sql + " ORDER BY c.id LIMIT " + args.whole(int64(limit))
 	}, scanContact)
 	if err == nil {
 		err = withAddresses(ctx, s.reader(), list)

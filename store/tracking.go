@@ -158,7 +158,12 @@ func (t tx) attributed(ctx context.Context, events []responses.Event) error {
 	return nil
 }
 
-const qTracked query = `SELECT COUNT(*), COUNT(tracked) FROM deliveries WHERE run_id = $1 AND state IN ('sent', 'uncertain')`
+// Deliveries that went by age are counted where they were.
+const qTracked query = `
+SELECT SUM(q.n), SUM(q.tracked) FROM (
+  SELECT COUNT(*) AS n, COUNT(tracked) AS tracked FROM deliveries WHERE run_id = $1 AND state IN ('sent', 'uncertain')
+  UNION ALL SELECT COALESCE(SUM(n), 0), COALESCE(SUM(tracked), 0) FROM pruned_deliveries WHERE run_id = $1 AND state IN ('sent', 'uncertain')
+) q`
 
 const qTrackedHits query = `
 SELECT kind, COUNT(DISTINCT NULLIF(contact_id, 0)), SUM(CASE WHEN contact_id = 0 THEN 1 ELSE 0 END) FROM responses
@@ -167,20 +172,24 @@ WHERE run_id = $1 AND kind IN ('opened', 'clicked') AND machine = 0 GROUP BY kin
 // Tracked implements campaigns.TrackingStore.
 func (s *Store) Tracked(ctx context.Context, run int64) (out campaigns.Tracked, err error) {
 	err = s.view(ctx, func(r runner) error {
-		_, _, err := one(ctx, r, qTracked, func(scan func(...any) error) (struct{}, error) {
+		folded, err := foldedTo(ctx, r, run)
+		if err != nil {
+			return err
+		}
+		_, _, err = one(ctx, r, qTracked, func(scan func(...any) error) (struct{}, error) {
 			return struct{}{}, scan(&out.Sent, &out.ByPerson)
 		}, run)
 		if err != nil {
 			return err
 		}
-		_, err = collect(ctx, r, qTrackedHits, func(scan func(...any) error) (struct{}, error) {
+		_, err = collect(ctx, r, unfolded(qTrackedHits, qTrackedHitsFolded, folded), func(scan func(...any) error) (struct{}, error) {
 			var kind responses.Kind
 			var people, unnamed int64
 			err := scan(&kind, &people, &unnamed)
 			if kind == responses.Opened {
-				out.Opened, out.AnonOpens = people, unnamed
+				out.Opened, out.AnonOpens = out.Opened+people, out.AnonOpens+unnamed
 			} else {
-				out.Clicked, out.AnonClicks = people, unnamed
+				out.Clicked, out.AnonClicks = out.Clicked+people, out.AnonClicks+unnamed
 			}
 			return struct{}{}, err
 		}, run)

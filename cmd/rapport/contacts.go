@@ -16,9 +16,9 @@ import (
 )
 
 func newContactsCommand(c *cli) *cobra.Command {
-	return group("contacts", "people: import, export, list, show, put, erase", `A contact is a person: addresses, attributes, and an external ID of yours.
+	return group("contacts", "people: import, export, list, show, put, update, erase", `A contact is a person: addresses, attributes, and an external ID of yours.
 Commands that take a CONTACT take any of them.`,
-		newContactsImport(c), newContactsExport(c), newContactsList(c), newContactsShow(c), newContactsPut(c), newContactsErase(c))
+		newContactsImport(c), newContactsExport(c), newContactsList(c), newContactsShow(c), newContactsPut(c), newContactsUpdate(c), newContactsErase(c))
 }
 
 func newContactsExport(c *cli) *cobra.Command {
@@ -216,27 +216,4 @@ func value(text string) any {
 		return json.Number(text)
 	}
 	return v
-}
-
-func newContactsErase(c *cli) *cobra.Command {
-	var yes bool
-	cmd := command("erase CONTACT", "forget a person for good: addresses, attributes, evidence; the ledger and the numbers stay",
-		"rapport contacts erase anna@example.com --yes",
-		c.inside(func(ctx context.Context, h *app.House, args []string) error {
-			x, err := h.Contacts.Get(ctx, args[0])
-			if err != nil {
-				return err
-			}
-			if !yes {
-				if err := c.confirm("Erase contact "+x.UID+" for good?", "--yes"); err != nil {
-					return err
-				}
-			}
-			if err := h.Contacts.Erase(ctx, x.ID); err != nil {
-				return err
-			}
-			return c.show(map[string]string{"erased": x.UID}, func(w io.Writer) { _, _ = fmt.Fprintln(w, "erased", x.UID) })
-		}))
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	return cmd
 }

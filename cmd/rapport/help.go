@@ -21,7 +21,7 @@ campaigns create, check, start, status. rapport doctor says what is wrong.`)
 	chapter(root, "Running it:", newDemoCommand(c), newBenchCommand(c), newBenchSinkCommand(c), newServeCommand(c), newWorkCommand(c), newDoctorCommand(c),
 		newConfigCommand(c), newMigrateCommand(c), newBackupCommand(c), newRestoreCommand(c), newChoresCommand(c), newHealthCommand(c))
 	chapter(root, "People:", newContactsCommand(c), newAttributesCommand(c), newSegmentsCommand(c),
-		newTopicsCommand(c), newFormsCommand(c), newConsentCommand(c), newWordingsCommand(c), newSuppressionsCommand(c), newAuditCommand(c))
+		newTopicsCommand(c), newFormsCommand(c), newConsentCommand(c), newWordingsCommand(c), newSuppressionsCommand(c), newRightsCommand(c), newRetentionCommand(c), newAuditCommand(c))
 	chapter(root, "Messages:", newTemplatesCommand(c), newCampaignsCommand(c), newSendCommand(c),
 		newDeliveriesCommand(c), newChannelsCommand(c))
 	chapter(root, "Other:", newCompletionCommand(), newVersionCommand(c), newHelpCommand())

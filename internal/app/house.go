@@ -24,6 +24,7 @@ import (
 	"rapport/outbox"
 	"rapport/requests"
 	"rapport/responses"
+	"rapport/rights"
 	"rapport/store"
 	"rapport/templates"
 	"rapport/worker"
@@ -48,6 +49,7 @@ type House struct {
 	Keys      Keys
 	Store     *store.Store
 	Access    *access.Log
+	Rights    *rights.Service
 	Contacts  *contacts.Service
 	Consent   *consent.Service
 	Templates *templates.Service
@@ -152,6 +154,7 @@ func (h *House) furnish() error {
 		Now:      h.now, Random: h.random, Log: h.Log,
 	})
 	h.furnishRequests()
+	h.furnishRights()
 	return nil
 }
 

@@ -39,6 +39,7 @@ var rooms = map[string]room{
 	"campaigns":   {floor: 3},
 	"inbox":       {floor: 3},
 	"requests":    {floor: 3},
+	"rights":      {floor: 3},
 	"preferences": {floor: 3, may: []string{"requests"}},
 
 	// 4: adapters to the world; siblings never meet. The fakes are the world's

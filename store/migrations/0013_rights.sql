@@ -23,6 +23,9 @@ INSERT INTO meta (key, value) VALUES ('audit', '0');
 ALTER TABLE contacts ADD COLUMN restricted_at BIGINT;
 ALTER TABLE contacts ADD COLUMN objected_at BIGINT;
 
+CREATE INDEX contacts_restricted ON contacts (id) WHERE restricted_at IS NOT NULL;
+CREATE INDEX contacts_objected ON contacts (id) WHERE objected_at IS NOT NULL;
+
 CREATE TABLE restrictions (
   contact_id BIGINT PRIMARY KEY REFERENCES contacts (id) ON DELETE CASCADE,
   reason TEXT NOT NULL,
@@ -38,6 +41,7 @@ CREATE TABLE pruned_deliveries (
   state TEXT NOT NULL,
   reason TEXT NOT NULL,
   n BIGINT NOT NULL,
+  tracked BIGINT NOT NULL, -- of them those whose links led to their person
   PRIMARY KEY (batch_id, state, reason)
 );
 CREATE INDEX pruned_deliveries_run ON pruned_deliveries (run_id);
@@ -53,9 +57,10 @@ CREATE TABLE folded_responses (
 -- view 'hits': by kind, link and machine, how many and of how many people.
 -- view 'people': by kind, people with at least one hit of their own (machine 0)
 -- or of machines only. view 'links': the same for each link that was clicked.
+-- view 'named': by kind, hits of people that name nobody, and people who are named.
 CREATE TABLE response_counts (
   run_id BIGINT NOT NULL REFERENCES runs (id),
-  view TEXT NOT NULL CHECK (view IN ('hits', 'people', 'links')),
+  view TEXT NOT NULL CHECK (view IN ('hits', 'people', 'links', 'named')),
   kind TEXT NOT NULL,
   link BIGINT NOT NULL,
   machine SMALLINT NOT NULL,

@@ -1,0 +1,228 @@
+package rights
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"rapport"
+	"rapport/access"
+)
+
+// Rule is a kind of data that goes by age.
+type Rule string
+
+// The rules, in the order in which they are kept.
+const (
+	Attempts   Rule = "attempts"       // tries of deliveries, with what servers said
+	Agents     Rule = "agents"         // class of program of opens and clicks
+	Responses  Rule = "responses"      // opens, clicks and their like, of runs that ended before; they become counts
+	NotPlanned Rule = "not_planned"    // who was not planned in runs that ended before; the counts stay
+	Deliveries Rule = "deliveries"     // deliveries of runs that ended before; the accounts stay exact
+	Imports    Rule = "import_reports" // rows that reports of imports list
+	Audit      Rule = "audit"          // lines of the audit log
+	Idle       Rule = "idle_contacts"  // people of whom there was no sign; they are erased
+)
+
+// Rules lists the rules in the order in which they are kept.
+func Rules() []Rule {
+	return []Rule{Attempts, Agents, Responses, NotPlanned, Deliveries, Imports, Audit, Idle}
+}
+
+// Age is how long something is kept, by the calendar. The zero Age is for ever.
+type Age struct{ Months, Days int }
+
+// IsZero says whether it is kept for ever.
+func (a Age) IsZero() bool { return a == Age{} }
+
+// Before is the moment before which things are older than that.
+func (a Age) Before(now time.Time) time.Time { return now.AddDate(0, -a.Months, -a.Days) }
+
+// String writes the age as people say it.
+func (a Age) String() string {
+	switch {
+	case a.IsZero():
+		return "off"
+	case a.Days == 0 && a.Months%12 == 0:
+		return plural(a.Months/12, "year")
+	case a.Days == 0:
+		return plural(a.Months, "month")
+	case a.Months == 0:
+		return plural(a.Days, "day")
+	}
+	return plural(a.Months, "month") + " and " + plural(a.Days, "day")
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+// Keep is how long what is kept.
+type Keep map[Rule]Age
+
+// RetentionStore removes by age. Nothing of a person who is restricted goes.
+type RetentionStore interface {
+	// Old counts what would go. It may take as long as looking through a table.
+	Old(ctx context.Context, r Rule, before time.Time) (int64, error)
+	// Prune removes some of it in one small transaction of the bulk lane, from
+	// a place on, and says how much went and where to go on; Done when there is
+	// no more.
+	Prune(ctx context.Context, r Rule, before time.Time, from Place) (Pruned, error)
+	// IdleContacts lists at most limit contacts with a greater number of whom
+	// there was no sign since then: not changed, not written to, nothing came
+	// back, no line in the ledger, nothing waits for them.
+	IdleContacts(ctx context.Context, before time.Time, after int64, limit int) ([]int64, error)
+}
+
+// Place is how far a pruning has come; the zero Place is the beginning.
+type Place struct{ Run, ID int64 }
+
+// Pruned is what one transaction removed.
+type Pruned struct {
+	N    int64
+	Next Place
+	Done bool
+}
+
+// Kept is one rule in a report.
+type Kept struct {
+	Rule   Rule       `json:"rule"`
+	Keep   string     `json:"keep"`             // "13 months", "off"
+	Before *time.Time `json:"before,omitempty"` // what is older goes
+	Due    int64      `json:"due"`              // what would go now
+	Went   int64      `json:"went"`             // what went in this run
+}
+
+// Due reports what would go now, by rule.
+func (s *Service) Due(ctx context.Context) ([]Kept, error) {
+	var out []Kept
+	for _, r := range Rules() {
+		k, before := s.kept(r)
+		if k.Before != nil {
+			var err error
+			if r == Idle {
+				k.Due, err = s.idle(ctx, before, func(context.Context, int64) error { return nil })
+			} else {
+				k.Due, err = s.o.Store.Old(ctx, r, before)
+			}
+			if err != nil {
+				return out, fmt.Errorf("count what is old of %s: %w", r, err)
+			}
+		}
+		out = append(out, k)
+	}
+	return out, nil
+}
+
+func (s *Service) kept(r Rule) (Kept, time.Time) {
+	age := s.o.Keep[r]
+	k := Kept{Rule: r, Keep: age.String()}
+	if age.IsZero() {
+		return k, time.Time{}
+	}
+	before := age.Before(s.moment())
+	k.Before = &before
+	return k, before
+}
+
+// retainer is who acts when the rules are kept.
+const retainer = "retention"
+
+// Retain keeps the rules: it removes what is older, in small transactions, and
+// notes in the audit log how much of what went. It may be stopped and begun
+// again at any time.
+func (s *Service) Retain(ctx context.Context) ([]Kept, error) {
+	ctx = rapport.WithActor(ctx, rapport.Actor{Name: retainer})
+	var out []Kept
+	detail := map[string]any{}
+	for _, r := range Rules() {
+		k, before := s.kept(r)
+		if k.Before != nil {
+			var err error
+			if k.Went, err = s.retain(ctx, r, before); err != nil {
+				return out, fmt.Errorf("remove what is old of %s: %w", r, err)
+			}
+		}
+		if k.Went > 0 {
+			detail[string(r)] = k.Went
+		}
+		out = append(out, k)
+	}
+	if len(detail) == 0 {
+		return out, nil
+	}
+	return out, s.o.Access.Note(ctx, access.Act{Action: "retention.run", Detail: detail})
+}
+
+func (s *Service) retain(ctx context.Context, r Rule, before time.Time) (int64, error) {
+	if r == Idle {
+		return s.idle(ctx, before, func(ctx context.Context, contact int64) error {
+			_, err := s.Erase(ctx, contact)
+			if rapport.KindOf(err) == rapport.NotFound {
+				return nil
+			}
+			return err
+		})
+	}
+	var sum int64
+	var at Place
+	for {
+		p, err := s.o.Store.Prune(ctx, r, before, at)
+		if err != nil {
+			return sum, err
+		}
+		sum += p.N
+		if at = p.Next; p.Done {
+			return sum, nil
+		}
+	}
+}
+
+const idlePage = 200
+
+func (s *Service) idle(ctx context.Context, before time.Time, do func(ctx context.Context, contact int64) error) (int64, error) {
+	var n, after int64
+	for {
+		list, err := s.o.Store.IdleContacts(ctx, before, after, idlePage)
+		if err != nil {
+			return n, err
+		}
+		for _, id := range list {
+			if err := do(ctx, id); err != nil {
+				return n, err
+			}
+			n++
+			after = id
+		}
+		if len(list) < idlePage {
+			return n, nil
+		}
+	}
+}
+
+// Went adds up what a retention removed, for those who log it.
+func Went(list []Kept) map[string]int {
+	out := map[string]int{}
+	for _, k := range list {
+		if k.Went > 0 {
+			out[string(k.Rule)] = int(k.Went)
+		}
+	}
+	return out
+}
+
+// ages lists how long what is kept, in the order of the rules.
+func (k Keep) ages() []Kept {
+	out := make([]Kept, 0, len(k))
+	for _, r := range Rules() {
+		if slices.Contains(slices.Collect(maps.Keys(k)), r) {
+			out = append(out, Kept{Rule: r, Keep: k[r].String()})
+		}
+	}
+	return out
+}
