@@ -85,6 +85,18 @@ func (r Record) Proof() (ev Evidence, ok bool) {
 	return ev, json.Unmarshal([]byte(r.Evidence), &ev) == nil
 }
 
+// address reads from the evidence what the answer that stands needs; empty when
+// it was erased. All lines are read for it, so nothing else is taken apart.
+func (r Record) address() string {
+	var ev struct {
+		Address string `json:"address"`
+	}
+	if r.Salt == "" || json.Unmarshal([]byte(r.Evidence), &ev) != nil {
+		return ""
+	}
+	return ev.Address
+}
+
 // Draft makes the line, and the evidence and salt that go with it, of an entry
 // for the topic of that number. Only the line's own number is still missing.
 func Draft(e Entry, topic int64, recorded time.Time) (Record, error) {
@@ -198,8 +210,8 @@ func Fold(records []Record) []Current {
 			c.Expires = r.Expires
 		case No:
 		}
-		if ev, ok := r.Proof(); ok && ev.Address != "" {
-			c.Address = ev.Address
+		if address := r.address(); address != "" {
+			c.Address = address
 		}
 	}
 	return out

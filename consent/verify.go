@@ -3,6 +3,7 @@ package consent
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -242,8 +243,10 @@ func (s *verification) knowsNotice(r Record) bool {
 	if !strings.Contains(r.Evidence, `"notice":`) {
 		return true
 	}
-	ev, ok := r.Proof()
-	return ok && (ev.Notice == nil || s.notices[*ev.Notice])
+	var ev struct {
+		Notice *NoticeRef `json:"notice"`
+	}
+	return json.Unmarshal([]byte(r.Evidence), &ev) == nil && (ev.Notice == nil || s.notices[*ev.Notice])
 }
 
 // verifyAnswers derives the answers of everybody from the ledger.
