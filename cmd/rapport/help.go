@@ -23,7 +23,7 @@ campaigns create, check, start, status. rapport doctor says what is wrong.`)
 	chapter(root, "People:", newContactsCommand(c), newAttributesCommand(c), newSegmentsCommand(c),
 		newTopicsCommand(c), newFormsCommand(c), newConsentCommand(c), newWordingsCommand(c), newSuppressionsCommand(c), newRightsCommand(c), newRetentionCommand(c), newAuditCommand(c))
 	chapter(root, "Messages:", newTemplatesCommand(c), newCampaignsCommand(c), newSendCommand(c),
-		newDeliveriesCommand(c), newChannelsCommand(c))
+		newDeliveriesCommand(c), newChannelsCommand(c), newCalendarsCommand(c))
 	chapter(root, "Other:", newCompletionCommand(), newVersionCommand(c), newHelpCommand())
 	root.Example = `  rapport demo
   rapport contacts import people.csv --grant email:newsletter --source "shop sign-up form v3"
