@@ -14,7 +14,9 @@ import (
 	"rapport/contacts"
 	"rapport/outbox"
 	"rapport/preferences"
+	"rapport/requests"
 	"rapport/responses"
+	"rapport/templates/library"
 	"rapport/web/public"
 )
 
@@ -30,22 +32,34 @@ func (p people) Contact(ctx context.Context, by contacts.Key) (contacts.Contact,
 }
 
 // centre is what people decide on the preference page.
-func (h *House) centre(sink responses.Sink) *preferences.Service {
+func (h *House) centre(sink responses.Sink) (*preferences.Service, error) {
+	asks, err := h.asks()
+	if err != nil {
+		return nil, err
+	}
 	return preferences.New(preferences.Options{
-		Ledger: h.Consent, People: people{h.Contacts, h.Store.Contact}, Requests: h.asker(), Audit: h.Access, Sink: sink,
-		Drivers: h.Drivers, Reaches: h.reaches(), Asks: h.asks(), Tracking: h.trackingLine(),
+		Ledger: h.Consent, People: people{h.Contacts, h.Store.Contact}, Requests: h.Requests, Audit: h.Access, Sink: sink,
+		Drivers: h.Drivers, Reaches: h.reaches(), Asks: asks, Tracking: h.trackingLine(),
 		Letter: func(ctx context.Context, run, contact int64) (string, error) {
 			d, err := h.Store.Delivered(ctx, run, contact)
 			return d.Address, err
 		},
 		Notice: h.notice, Now: h.now,
-	})
+	}), nil
 }
 
-// asker takes what is confirmed by letter, asks lists the drivers that carry
-// such letters.
-func (h *House) asker() preferences.Asker { return nil }
-func (h *House) asks() []string           { return nil }
+// asks lists the drivers that carry the letters of requests: the one that the
+// letters of the house are written for, if a channel has it.
+func (h *House) asks() ([]string, error) {
+	letter, err := library.Letter(requests.LetterSubscribe, h.Drivers)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(h.reaches(), letter.Template.Driver) {
+		return nil, nil
+	}
+	return []string{letter.Template.Driver}, nil
+}
 
 // reaches lists the drivers of the configured channels.
 func (h *House) reaches() []string {

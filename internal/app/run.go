@@ -120,11 +120,15 @@ func (h *House) site(sink responses.Sink, meters *prometheus.Registry, in http.H
 	if err != nil {
 		return nil, err
 	}
+	centre, err := h.centre(sink)
+	if err != nil {
+		return nil, err
+	}
 	pages, err := public.New(public.Options{
 		Doors: doors,
 		Name:  h.name(), Locale: h.Config.Locale, Tokens: h.tokens, Sink: sink,
 		Leaver: responses.NewUnsubscriber(h.withdraw, sink, h.now, h.Log),
-		Centre: h.centre(sink), Theme: theme, Texts: h.textsFolder(), PublicURL: h.PublicURL(),
+		Centre: centre, Theme: theme, Texts: h.textsFolder(), PublicURL: h.PublicURL(),
 		Links: h.Store.RunLinks, Render: h.letterAgain, Now: h.now, Log: h.Log,
 	})
 	if err != nil {
