@@ -35,7 +35,7 @@ func (s *Store) leave(t *testing.T) map[int64]outbox.Admission {
 		wanted = append(wanted, outbox.Ticket{Delivery: d.ID, Turn: d.Turn})
 		who[d.ID] = d.Contact
 	}
-	got, err := s.Exchange(t.Context(), w, nil, wanted, start)
+	got, err := s.exchanged(t.Context(), w, nil, wanted, start)
 	if err != nil {
 		t.Fatal(err)
 	}

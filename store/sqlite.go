@@ -47,7 +47,7 @@ var sqliteDialect = dialect{
 		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
 			return true
 		}
-		return false
+		return errors.Is(err, errLog)
 	},
 }
 
@@ -95,7 +95,7 @@ func openSQLite(ctx context.Context, data string) (*pools, error) {
 	p.read, err = open("NORMAL", readers, url.Values{"_pragma": {"query_only(1)"}})
 	errs = append(errs, err)
 	if err == nil {
-		p.writer = openWriter(address("NORMAL", nil), path)
+		p.writer = openWriter(address("NORMAL", nil), path, p.durable)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, errors.Join(err, p.close())

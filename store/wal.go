@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,11 +17,13 @@ import (
 // SQLite itself waits for the disk before it takes anything out of the log
 // again, so what was committed is in the log or in the file.
 type wal struct {
-	save func() error // writes the log to the disk
+	save  func() error // writes the log to the disk
+	empty func() error // takes all of it into the database, and begins it again
 
 	mu   sync.Mutex
 	next *flush     // for whoever comes now; nil: nobody has come since the last began
 	turn sync.Mutex // one at a time
+	torn bool       // a journey failed: what is behind it in the log may not be found again
 }
 
 // flush is one journey to the disk.
@@ -46,10 +50,31 @@ func (w *wal) flush() error {
 	w.mu.Lock()
 	w.next = nil
 	w.mu.Unlock()
-	f.err = w.save()
+	f.err = w.reach()
 	close(f.done)
 	return f.err
 }
+
+// reach goes to the disk. A system that could not write tells it once and may
+// forget what it should have written; so after a failure the log is not trusted
+// until all of it has gone into the database.
+func (w *wal) reach() error {
+	if !w.torn {
+		if err := w.save(); err != nil {
+			w.torn = true
+			return err
+		}
+		return nil
+	}
+	if err := w.empty(); err != nil {
+		return err
+	}
+	w.torn = false
+	return nil
+}
+
+// errLog is behind every error of the log.
+var errLog = errors.New("the log of the database")
 
 // saveLog opens the log each time: it is another file when the database was
 // closed by everybody meanwhile, and none when all of it is in the database.
@@ -59,11 +84,27 @@ func saveLog(path string) (err error) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("open the log of the database: %w", err)
+		return fmt.Errorf("%w cannot be opened: %w", errLog, err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	if err := toDisk(f); err != nil {
-		return fmt.Errorf("write the log of the database to the disk: %w", err)
+		return fmt.Errorf("%w does not reach the disk: %w", errLog, err)
+	}
+	return nil
+}
+
+const qEmptyLog = "PRAGMA wal_checkpoint(TRUNCATE)"
+
+// emptyLog takes all of the log into the database, which is on the disk then.
+func emptyLog(db *sql.DB) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	defer cancel()
+	var busy, pages, taken int64
+	if err := db.QueryRowContext(ctx, qEmptyLog).Scan(&busy, &pages, &taken); err != nil {
+		return fmt.Errorf("%w cannot be emptied: %w", errLog, err)
+	}
+	if busy != 0 {
+		return fmt.Errorf("%w cannot be emptied while it is read", errLog)
 	}
 	return nil
 }

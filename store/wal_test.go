@@ -60,11 +60,25 @@ func TestDurable(t *testing.T) {
 			}
 		}
 	}
+	// What a system could not write it may forget, and say that all is well the
+	// next time: then the log must have gone into the database before.
+	log := filepath.Join(folder, fileName+"-wal")
 	broken = errors.New("the disk is broken")
 	if err := s.update(t.Context(), durable, nothing); !errors.Is(err, broken) {
 		t.Errorf("a durable commit whose log does not reach the disk says %v", err)
 	}
-	if info, err := os.Stat(filepath.Join(folder, fileName+"-wal")); err != nil || info.Size() == 0 {
+	broken = nil
+	before := saved.Load()
+	if err := s.update(t.Context(), durable, nothing); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(log); err != nil || info.Size() != 0 || saved.Load() != before {
+		t.Errorf("after a failure the log is trusted: %v, %v", info, err)
+	}
+	if err := s.update(t.Context(), durable, nothing); err != nil || saved.Load() != before+1 {
+		t.Errorf("an emptied log is not trusted again: %v", err)
+	}
+	if info, err := os.Stat(log); err != nil || info.Size() == 0 {
 		t.Fatalf("the log is not where it is looked for: %v, %v", info, err)
 	}
 }
@@ -108,7 +122,7 @@ func TestSaveLogOfNothing(t *testing.T) {
 	if err := saveLog(filepath.Join(t.TempDir(), "x-wal")); err != nil {
 		t.Fatal(err)
 	}
-	if err := saveLog(t.TempDir()); err == nil {
-		t.Fatal("a folder was written to the disk as a log")
+	if err := saveLog(t.TempDir()); !errors.Is(err, errLog) {
+		t.Fatalf("a folder was written to the disk as a log: %v", err)
 	}
 }

@@ -17,7 +17,7 @@ import (
 // would empty for each other at every commit. One transaction at a time. No commit
 // waits for the disk; whoever needs that asks the log, see wal.
 type sqliteWriter struct {
-	wal    wal // of its file
+	wal    *wal // of its file
 	mu     sync.Mutex
 	open   func() (*handle, error)
 	conn   *handle // nil until it is used, and after a transaction that could not be ended
@@ -208,6 +208,7 @@ func assign(into any, v driver.Value) error {
 }
 
 // openWriter opens its connection as the address says, when it is needed.
-func openWriter(address, path string) *sqliteWriter {
-	return &sqliteWriter{wal: wal{save: func() error { return saveLog(path + "-wal") }}, open: func() (*handle, error) { return openHandle(address) }}
+func openWriter(address, path string, others *sql.DB) *sqliteWriter {
+	log := &wal{save: func() error { return saveLog(path + "-wal") }, empty: func() error { return emptyLog(others) }}
+	return &sqliteWriter{wal: log, open: func() (*handle, error) { return openHandle(address) }}
 }
