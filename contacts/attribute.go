@@ -21,6 +21,7 @@ const (
 	columnConsentSource = "consent_source"
 	columnConsentIP     = "consent_ip"
 	consentPrefix       = "consent:"
+	eventPrefix         = "event:"
 )
 
 // numberPattern is what looks like a number to everybody: a leading zero or

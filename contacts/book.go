@@ -75,6 +75,8 @@ func (b *Book) Decide(r Row) Decision {
 		return refused("%s", reason)
 	case who == nil:
 		return b.create(r)
+	case r.Again:
+		return Decision{Status: Unchanged, Who: who}
 	case who.Touched:
 		return Decision{Status: Duplicate, Who: who}
 	}

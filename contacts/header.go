@@ -23,6 +23,10 @@ const (
 	roleConsentSource
 	roleConsentIP
 	roleAttribute
+	roleObject  // an object whose members are attributes
+	roleEvent   // a field of an event
+	roleStatus  // a word that means an event
+	roleHistory // a field of the one event of a row
 )
 
 // column is one column of a file.
@@ -34,12 +38,17 @@ type column struct {
 	kind    string           // kind of address of a consent column
 	typ     Type             // of an attribute, once known
 	learner learner
+	event   Event             // of an event column
+	field   string            // of an event column
+	words   map[string]string // of a status column
+	lenient bool              // a cell that cannot be read is left out
 }
 
 // layout is what a header row means.
 type layout struct {
 	columns []column
 	ignored []string
+	events  bool // rows tell what happened before
 }
 
 // headerRules is what a header is read against.
@@ -49,6 +58,7 @@ type headerRules struct {
 	types   map[string]Type // attributes that exist or were declared
 	topics  []string
 	drivers *channels.Registry
+	preset  map[string]presetColumn // what another tool calls its columns; may be nil
 }
 
 // readHeader says what each column is; all complaints come together.
@@ -70,6 +80,18 @@ func readHeader(head []string, rules headerRules) (layout, error) {
 			used[fold(name)] = true
 			name = strings.TrimSpace(to)
 		}
+		if p, ok := rules.preset[fold(name)]; ok && !used[fold(h)] {
+			c, why, err := rules.presetColumn(p)
+			if why != "" {
+				l.ignored = append(l.ignored, why)
+			}
+			if err != nil {
+				complaints = append(complaints, fmt.Sprintf("column %d: %v", i+1, err))
+			}
+			l.columns = append(l.columns, c)
+			l.events = l.events || c.role == roleEvent || c.role == roleStatus
+			continue
+		}
 		if name == "" || name == "-" {
 			if name == "" {
 				l.ignored = append(l.ignored, fmt.Sprintf("column %d, which has no name", i+1))
@@ -86,6 +108,7 @@ func readHeader(head []string, rules headerRules) (layout, error) {
 		}
 		first[fold(c.name)] = i + 1
 		l.columns = append(l.columns, c)
+		l.events = l.events || c.role == roleEvent
 	}
 	for from := range rules.rename {
 		if !used[fold(from)] {
@@ -136,6 +159,9 @@ func (r headerRules) column(name string) (column, error) {
 	if rest, ok := strings.CutPrefix(low, consentPrefix); ok {
 		return r.consent(low, rest)
 	}
+	if rest, ok := strings.CutPrefix(low, eventPrefix); ok {
+		return r.event(low, rest)
+	}
 	for known, t := range r.types {
 		if fold(known) == low {
 			return column{role: roleAttribute, name: known, typ: t}, nil
@@ -154,6 +180,20 @@ func (r headerRules) consent(name, rest string) (column, error) {
 	}
 	kind, err := r.permission(driver, topic)
 	return column{role: roleConsent, name: name, grant: Grant{Driver: driver, Topic: topic}, kind: kind}, err
+}
+
+// event reads "event:EVENT.FIELD", a column of our own for what happened
+// before: event:granted.at, event:withdrawn.at, event:bounced.detail.
+func (r headerRules) event(name, rest string) (column, error) {
+	word, field, ok := strings.Cut(rest, ".")
+	e, err := parseEvent(word)
+	if err != nil {
+		return column{name: name}, err
+	}
+	if !ok || !slices.Contains(eventFields(), field) {
+		return column{name: name}, fmt.Errorf("%q names no field; event columns look like event:granted.at, fields are %s", name, strings.Join(eventFields(), ", "))
+	}
+	return column{role: roleEvent, name: name, event: e, field: field}, nil
 }
 
 // permission checks the names of a driver and a topic and returns the kind of

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"rapport"
+	"rapport/internal/csvtext"
 )
 
 // Source is a file to import. Open is called twice: once to learn how the file
@@ -52,6 +53,9 @@ type ImportOptions struct {
 	Source      string            // where all consents come from, if the file does not say
 	Resubscribe bool              // a newer consent_at overturns a withdrawal
 	ClearEmpty  bool              // an empty cell clears an attribute, locale or time zone
+	Preset      string            // the tool whose export it is, see Presets
+	About       []Grant           // what the events of the file are about
+	History     bool              // a line is an event and not a person, see ImportHistory
 
 	DryRun   bool
 	Errors   io.Writer      // gets bad rows, duplicates and skipped consents as CSV; may be nil
@@ -79,6 +83,16 @@ func (s *Service) Import(ctx context.Context, src Source, o ImportOptions) (Repo
 	return im.report, errors.Join(err, im.notes.close())
 }
 
+// ImportHistory reads a CSV file of which each line is something that happened
+// before: who, what (see Events), when, about what, and what proves it. Of the
+// answers of a person the newest decides, in whatever order they come; lines
+// that the ledger has are passed over, so the same file may come again. People
+// who are not known are made. Bounces and complaints suppress.
+func (s *Service) ImportHistory(ctx context.Context, src Source, o ImportOptions) (Report, error) {
+	o.History = true
+	return s.Import(ctx, src, o)
+}
+
 // importer is one import.
 type importer struct {
 	service *Service
@@ -92,7 +106,11 @@ type importer struct {
 	point   Checkpoint
 	bytes   atomic.Int64
 	size    int64
+	digest  string // of the file, as references name it
 }
+
+// digestDigits is how much of a file's digest names it in references.
+const digestDigits = 16
 
 // item is a record on its way: a row, or what is wrong with it.
 type item struct {
@@ -101,7 +119,7 @@ type item struct {
 }
 
 func (im *importer) run(ctx context.Context, src Source) error {
-	im.report = Report{File: src.Name, DryRun: im.options.DryRun, Consents: map[string]int64{}, Attributes: map[string]Type{}}
+	im.report = Report{File: src.Name, DryRun: im.options.DryRun, Consents: map[string]int64{}, People: map[string]int64{}, History: map[string]int64{}, Attributes: map[string]Type{}}
 	digest, err := im.scout(src)
 	if err != nil {
 		return err
@@ -114,6 +132,9 @@ func (im *importer) run(ctx context.Context, src Source) error {
 	text, err := decoded(&counted{file, &im.bytes}, im.report.Form.Encoding)
 	if err != nil {
 		return err
+	}
+	if im.report.Form.Lines == oldLines {
+		text = csvtext.NewLines(text)
 	}
 	in := newRecords(text, im.report.Form)
 	if err := im.prepare(ctx, in); err != nil {
@@ -162,7 +183,7 @@ func (im *importer) scout(src Source) (digest string, err error) {
 	if err != nil {
 		return "", err
 	}
-	im.report.Form, im.size = form, size
+	im.report.Form, im.size, im.digest = form, size, hex.EncodeToString(sum)[:digestDigits]
 	o := im.options
 	meaning, err := json.Marshal(struct {
 		File                []byte
@@ -172,13 +193,45 @@ func (im *importer) scout(src Source) (digest string, err error) {
 		Grants              []Grant
 		Basis, Source       string
 		Resubscribe, Clears bool
-		Pending             bool `json:",omitempty"`
-	}{sum, form, o.Map, o.Types, o.Grants, o.Basis, o.Source, o.Resubscribe, o.ClearEmpty, o.Pending})
+		Pending             bool    `json:",omitempty"`
+		Preset              string  `json:",omitempty"`
+		About               []Grant `json:",omitempty"`
+		History             bool    `json:",omitempty"`
+	}{sum, form, o.Map, o.Types, o.Grants, o.Basis, o.Source, o.Resubscribe, o.ClearEmpty, o.Pending, o.Preset, o.About, o.History})
 	if err != nil {
 		return "", fmt.Errorf("name the import: %w", err)
 	}
 	name := sha256.Sum256(meaning)
 	return hex.EncodeToString(name[:]), nil
+}
+
+// layout reads the header as the options say.
+func (im *importer) layout(head []string, rules headerRules) (l layout, err error) {
+	if im.options.History {
+		return readHistoryHeader(head, rules)
+	}
+	if im.options.Preset != "" {
+		if rules.preset, err = preset(im.options.Preset); err != nil {
+			return l, err
+		}
+	}
+	return readHeader(head, rules)
+}
+
+// aim tells the maker what the events of the file are about.
+func (im *importer) aim(m *rowMaker, rules headerRules) error {
+	m.kindOf, m.topics, m.file, m.objects = rules.kindsOfDrivers(), rules.topics, im.digest, maps.Clone(rules.types)
+	for _, g := range im.options.About {
+		kind, err := rules.permission(g.Driver, g.Topic)
+		if err != nil {
+			return err
+		}
+		m.about = append(m.about, permit{g, kind})
+	}
+	if m.layout.events && len(m.about) == 0 {
+		return rapport.Invalidf("for", "the file tells who agreed and who withdrew, but not from what: say what it is about with --for DRIVER:TOPIC")
+	}
+	return nil
 }
 
 // prepare reads the header and makes ready to make rows.
@@ -191,11 +244,13 @@ func (im *importer) prepare(ctx context.Context, in *records) error {
 	if err != nil {
 		return err
 	}
-	m := im.service.maker()
-	if m.layout, err = readHeader(head, rules); err != nil {
+	m, o := im.service.maker(), im.options
+	if m.layout, err = im.layout(head, rules); err != nil {
 		return err
 	}
-	o := im.options
+	if err := im.aim(m, rules); err != nil {
+		return err
+	}
 	m.source, m.basis, m.clear, m.state = o.Source, o.Basis, o.ClearEmpty, "granted"
 	if o.Pending {
 		m.state = "pending"
@@ -206,6 +261,9 @@ func (im *importer) prepare(ctx context.Context, in *records) error {
 			return err
 		}
 		m.grants = append(m.grants, permit{g, kind})
+	}
+	if o.Basis != "" && !slices.Contains(Bases(), o.Basis) {
+		return rapport.Invalidf("basis", "%q is not a ground in law; known: %s", o.Basis, strings.Join(Bases(), ", "))
 	}
 	sourced := slices.ContainsFunc(m.layout.columns, func(c column) bool { return c.role == roleConsentSource })
 	if len(o.Grants) > 0 && o.Source == "" && !sourced {

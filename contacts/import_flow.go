@@ -108,6 +108,10 @@ func (im *importer) learn(ctx context.Context, list []record) error {
 	news := map[string]Type{}
 	for i := range im.maker.layout.columns {
 		c := &im.maker.layout.columns[i]
+		if c.role == roleObject {
+			im.maker.learnObject(i, list, news)
+			continue
+		}
 		if c.role != roleAttribute || c.typ != "" {
 			continue
 		}
@@ -204,6 +208,12 @@ func (im *importer) counted(items []item, a Applied) Report {
 	for what, n := range a.Consents {
 		r.Consents[what] += int64(n)
 	}
+	for what, n := range a.History {
+		r.History[what] += int64(n)
+	}
+	for what, n := range a.People {
+		r.People[what] += int64(n)
+	}
 	r.Attributes = im.maker.types()
 	return r
 }
@@ -237,7 +247,7 @@ func (im *importer) remember(rows []Row, outcomes []Outcome) {
 		im.made = identities{}
 	}
 	for i, r := range rows {
-		if outcomes[i].Status != Created {
+		if outcomes[i].Status != Created || r.Again {
 			continue
 		}
 		names := make([]string, 0, 2)

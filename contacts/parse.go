@@ -13,6 +13,7 @@ import (
 	"golang.org/x/text/language"
 
 	"rapport"
+	"rapport/internal/csvtext"
 )
 
 // maxRecord bounds one row of a file, so that a quote that is never closed
@@ -149,7 +150,12 @@ func zeroByte(s string) string {
 type rowMaker struct {
 	layout      layout
 	grants      []permit
-	state       string // of the grants
+	state       string            // of the grants
+	about       []permit          // what events are about
+	kindOf      map[string]string // by driver
+	topics      []string
+	file        string          // digest, for references
+	objects     map[string]Type // attributes within objects
 	source      string
 	basis       string
 	clear       bool
@@ -189,7 +195,7 @@ func (m *rowMaker) row(rec record) (r Row, bad, err error) {
 		if c.role == roleConsent {
 			states = append(states, strings.ToLower(cell))
 		}
-		if bad := m.cell(&r, c, cell, &say); bad != nil {
+		if bad := m.cell(&r, c, cell, &say); bad != nil && !c.lenient {
 			return r, fmt.Errorf("column %s: %w", c.name, bad), nil
 		}
 	}
@@ -197,14 +203,22 @@ func (m *rowMaker) row(rec record) (r Row, bad, err error) {
 		return r, nil, err
 	}
 	m.imply(&r)
-	bad, err = m.permissions(&r, states, say)
-	return r, bad, err
+	if say.cells != nil {
+		bad, err = m.historyRow(&r, say.cells)
+		return r, bad, err
+	}
+	if bad, err = m.permissions(&r, states, say); bad != nil || err != nil || say.events == nil {
+		return r, bad, err
+	}
+	return r, nil, m.events(&r, say.events)
 }
 
 // consentCells is what a row says about all its consents.
 type consentCells struct {
 	at         time.Time
 	source, ip string
+	events     map[Event]*told   // what happened before, where columns tell it
+	cells      map[string]string // of a row of history
 }
 
 func (m *rowMaker) cell(r *Row, c *column, cell string, say *consentCells) error {
@@ -230,6 +244,15 @@ func (m *rowMaker) cell(r *Row, c *column, cell string, say *consentCells) error
 		say.ip = cell
 	case roleAttribute:
 		return m.attribute(r, c, cell)
+	case roleObject:
+		return m.object(r, cell)
+	case roleEvent, roleStatus:
+		return m.tell(c, cell, say)
+	case roleHistory:
+		if say.cells == nil {
+			say.cells = map[string]string{}
+		}
+		say.cells[c.name] = cell
 	case roleConsent, roleIgnored:
 	}
 	return nil
@@ -374,7 +397,10 @@ func (r *Row) says(g Grant) bool {
 }
 
 func (m *rowMaker) permit(r *Row, p permit, state string, say consentCells) error {
-	c := Consent{Driver: p.Driver, Kind: p.kind, Topic: p.Topic, State: state, Basis: m.basis, Source: say.source, IP: say.ip, At: say.at}
+	c := Consent{
+		Driver: p.Driver, Kind: p.kind, Topic: p.Topic, State: state, Basis: m.basis, Source: say.source, IP: say.ip, At: say.at,
+		Reference: m.reference(r.Line, ""),
+	}
 	if c.Source == "" {
 		c.Source = m.source
 	}
@@ -390,23 +416,10 @@ func (m *rowMaker) permit(r *Row, p permit, state string, say consentCells) erro
 // Cells that a spreadsheet would read as formulas are exported behind an
 // apostrophe; unprotect takes it away again.
 func unprotect(cell string) string {
-	if len(cell) > 1 && cell[0] == '\'' && formula(cell) {
-		return cell[1:]
+	if len(cell) > 1 && cell[0] == '\'' {
+		return csvtext.Unprotect(cell)
 	}
 	return cell
 }
 
-// protect puts an apostrophe before what a spreadsheet would read as a
-// formula, and before what unprotect would shorten.
-func protect(cell string) string {
-	if formula(cell) {
-		return "'" + cell
-	}
-	return cell
-}
-
-// formula says whether a cell, less its leading apostrophes, begins like one.
-func formula(cell string) bool {
-	rest := strings.TrimLeft(cell, "'")
-	return rest != "" && strings.IndexByte("=+-@\t\r", rest[0]) >= 0
-}
+func protect(cell string) string { return csvtext.Protect(cell) }

@@ -21,6 +21,15 @@ type Report struct {
 	Duplicates int64            `json:"duplicates"` // rows about somebody an earlier row was about
 	Errors     int64            `json:"errors"`
 	Consents   map[string]int64 `json:"consents"` // granted, pending, withdrawn, unchanged, skipped
+	// People counts the people of rows by what may be written to them:
+	// "permitted" (the file brought a "yes" that stands), "not_permitted" (a new
+	// person without one), "refused" (they withdrew, and the file does not
+	// change that), "suppressed", and "as_before" (known, and the file says
+	// nothing that changes anything).
+	People map[string]int64 `json:"people"`
+	// History counts what became of events from before: "recorded", "known",
+	// "older", "suppressed", "refused".
+	History    map[string]int64 `json:"history,omitempty"`
 	Attributes map[string]Type  `json:"attributes"`
 	Ignored    []string         `json:"ignored,omitempty"`
 	Notes      []string         `json:"notes,omitempty"`
@@ -40,9 +49,10 @@ const maxListed = 100
 
 // clone makes a copy whose counts can be changed.
 func (r Report) clone() Report {
-	r.Consents = maps.Clone(r.Consents)
-	if r.Consents == nil {
-		r.Consents = map[string]int64{}
+	for _, m := range []*map[string]int64{&r.Consents, &r.People, &r.History} {
+		if *m = maps.Clone(*m); *m == nil {
+			*m = map[string]int64{}
+		}
 	}
 	return r
 }

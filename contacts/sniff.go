@@ -16,6 +16,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 
 	"rapport"
+	"rapport/internal/csvtext"
 )
 
 // The encodings a file may have.
@@ -30,7 +31,11 @@ const (
 type Form struct {
 	Encoding  string `json:"encoding"`
 	Delimiter string `json:"delimiter"`
+	// Lines is "cr" where lines end with a carriage return alone.
+	Lines string `json:"lines,omitempty"`
 }
+
+const oldLines = "cr"
 
 // scout reads a whole file once: its digest, its size and its encoding.
 type scout struct {
@@ -212,6 +217,9 @@ func Sniff(r io.Reader, want Form) (form Form, digest []byte, size int64, err er
 	head, err := io.ReadAll(text)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return form, nil, 0, fmt.Errorf("read the beginning of the file: %w", err)
+	}
+	if csvtext.OldLines(string(head)) {
+		form.Lines = oldLines
 	}
 	if form.Delimiter == "" {
 		form.Delimiter = string(delimiter(string(head)))

@@ -40,20 +40,20 @@ func TestSniff(t *testing.T) {
 		form  Form
 		first string // what is read from the beginning
 	}{
-		{"plain", []byte("a,b\n1,2\n"), Form{UTF8, ","}, "a,b"},
-		{"utf-8", encoded(t, umlauts, UTF8), Form{UTF8, ";"}, "email;Straße"},
-		{"utf-8 with mark", []byte("\ufeff" + umlauts), Form{UTF8, ";"}, "email;Straße"},
-		{"windows", encoded(t, umlauts, Windows1252), Form{Windows1252, ";"}, "email;Straße"},
-		{"utf-16 le", encoded(t, umlauts, UTF16LE), Form{UTF16LE, ";"}, "email;Straße"},
-		{"utf-16 be with mark", encoded(t, "\ufeff"+umlauts, UTF16BE), Form{UTF16BE, ";"}, "email;Straße"},
-		{"utf-16 le with mark", encoded(t, "\ufeff"+umlauts, UTF16LE), Form{UTF16LE, ";"}, "email;Straße"},
-		{"tabs", []byte("a\tb,c\td\n"), Form{UTF8, "\t"}, "a\tb,c\td"},
-		{"bars", []byte("a|b|c,\n"), Form{UTF8, "|"}, "a|b|c,"},
-		{"quoted", []byte("\"a,b,c,d\";e\n1;2\n"), Form{UTF8, ";"}, "\"a,b,c,d\";e"},
-		{"told by the file", []byte("sep=;\na,b;c\n"), Form{UTF8, ";"}, "sep=;"},
-		{"one column", []byte("email\na@example.com\n"), Form{UTF8, ","}, "email"},
-		{"broken utf-8", []byte("a,b\nü,ü\nü,\xff\n"), Form{UTF8, ","}, "a,b"},
-		{"empty", nil, Form{UTF8, ","}, ""},
+		{"plain", []byte("a,b\n1,2\n"), Form{UTF8, ",", ""}, "a,b"},
+		{"utf-8", encoded(t, umlauts, UTF8), Form{UTF8, ";", ""}, "email;Straße"},
+		{"utf-8 with mark", []byte("\ufeff" + umlauts), Form{UTF8, ";", ""}, "email;Straße"},
+		{"windows", encoded(t, umlauts, Windows1252), Form{Windows1252, ";", ""}, "email;Straße"},
+		{"utf-16 le", encoded(t, umlauts, UTF16LE), Form{UTF16LE, ";", ""}, "email;Straße"},
+		{"utf-16 be with mark", encoded(t, "\ufeff"+umlauts, UTF16BE), Form{UTF16BE, ";", ""}, "email;Straße"},
+		{"utf-16 le with mark", encoded(t, "\ufeff"+umlauts, UTF16LE), Form{UTF16LE, ";", ""}, "email;Straße"},
+		{"tabs", []byte("a\tb,c\td\n"), Form{UTF8, "\t", ""}, "a\tb,c\td"},
+		{"bars", []byte("a|b|c,\n"), Form{UTF8, "|", ""}, "a|b|c,"},
+		{"quoted", []byte("\"a,b,c,d\";e\n1;2\n"), Form{UTF8, ";", ""}, "\"a,b,c,d\";e"},
+		{"told by the file", []byte("sep=;\na,b;c\n"), Form{UTF8, ";", ""}, "sep=;"},
+		{"one column", []byte("email\na@example.com\n"), Form{UTF8, ",", ""}, "email"},
+		{"broken utf-8", []byte("a,b\nü,ü\nü,\xff\n"), Form{UTF8, ",", ""}, "a,b"},
+		{"empty", nil, Form{UTF8, ",", ""}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			form, _, size, err := Sniff(bytes.NewReader(c.file), Form{})

@@ -113,6 +113,22 @@ type Row struct {
 	Addresses  []Address   // primary ones
 	Implied    []Address   // candidates for a new person, of kinds that nobody has to give; the first free one of a kind counts
 	Consents   []Consent
+	// Suppressions are addresses that nobody may write to any more.
+	Suppressions []Suppression
+	// Again says that other rows about the same person count too, and that
+	// this one changes nothing about them: it is a line of history.
+	Again bool
+}
+
+// Suppression is what a row says about an address. The words of Reason are
+// those of consent.
+type Suppression struct {
+	Address   Address
+	Reason    string
+	Detail    string
+	At        time.Time
+	Undated   bool // At is when the file was read
+	Reference string
 }
 
 // Attribute is one attribute of a row. A nil Value clears it.
@@ -126,7 +142,7 @@ type Consent struct {
 	Driver string
 	Kind   string // of address
 	Topic  string
-	State  string // granted, pending, withdrawn
+	State  string // granted, pending, withdrawn; of history the word of an Event
 	Basis  string
 	Source string
 	IP     string
@@ -134,6 +150,16 @@ type Consent struct {
 	// Undated says that the row does not know when, and At is when it was read.
 	Undated bool
 	Salt    []byte
+
+	// History says that it is one of several acts with their own times, of
+	// which the newest decides.
+	History   bool
+	Address   string // canonical; empty: the primary one of the kind
+	Given     string // as it stood in the file
+	Wording   string
+	Agent     string
+	Channel   string
+	Reference string // file and line
 }
 
 // Status is what became of a row.
@@ -162,6 +188,13 @@ type Outcome struct {
 type Applied struct {
 	Outcomes []Outcome
 	Consents map[string]int
+	// History counts what became of events that happened before: "recorded",
+	// "known" (the ledger has them), "older" (a later act stands), "suppressed",
+	// "refused".
+	History map[string]int
+	// People counts rows by what may be written to the person afterwards; see
+	// Report.People.
+	People map[string]int
 }
 
 // Checkpoint is how far an import has come.

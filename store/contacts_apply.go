@@ -105,11 +105,17 @@ type application struct {
 	decisions []contacts.Decision
 	who       []*contacts.Entry // by row; nil: refused
 	out       contacts.Applied
+
+	historic bool   // some of the entries are of before
+	history  []bool // by entry: it is of before
+	kept     []bool // by entry that is recorded
+	past     past
+	apart    map[*contacts.Entry]int64 // who is not made in a rehearsal
 }
 
 // judgeRows reads whom the rows may mean and asks the book about each.
 func judgeRows(ctx context.Context, r runner, c contacts.Chunk) (application, error) {
-	a := application{chunk: c, out: contacts.Applied{Outcomes: make([]contacts.Outcome, len(c.Rows)), Consents: map[string]int{}}}
+	a := application{chunk: c, out: contacts.Applied{Outcomes: make([]contacts.Outcome, len(c.Rows)), Consents: map[string]int{}, History: map[string]int{}, People: map[string]int{}}}
 	people, err := whomRowsMean(ctx, r, c)
 	if err != nil {
 		return a, err
@@ -250,6 +256,9 @@ func (t tx) writePeople(ctx context.Context, a *application) error {
 	if err := t.addContacts(ctx, a, &fresh, now); err != nil {
 		return err
 	}
+	if err := t.carrySuppressions(ctx, a.decisions); err != nil {
+		return err
+	}
 	if nChanged > 0 {
 		n, err := t.exec(ctx, qChangeContacts, changed.text(), now)
 		if err := exactly(nChanged, n, err); err != nil {
@@ -335,7 +344,11 @@ func (a *application) entries() (list []consent.Entry, from []int) {
 		for _, c := range row.Consents {
 			e := consent.Entry{
 				Contact: d.Who.ID, Driver: c.Driver, Kind: c.Kind, Topic: c.Topic, Basis: consent.Basis(c.Basis), At: c.At, Undated: c.Undated,
-				Resubscribe: a.chunk.Resubscribe, Source: c.Source, IP: c.IP, Actor: a.chunk.Actor, Salt: c.Salt,
+				Resubscribe: a.chunk.Resubscribe, Source: c.Source, IP: c.IP, Actor: a.chunk.Actor, Salt: c.Salt, Method: consent.ByImport,
+				Reference: c.Reference, Address: c.Address, Given: c.Given, Wording: c.Wording, Agent: c.Agent, Channel: c.Channel,
+			}
+			if c.History { // dated acts of the person; the newest decides
+				e.Resubscribe = !c.Undated
 			}
 			if e.Basis == "" {
 				e.Basis = consent.ByConsent
@@ -343,19 +356,24 @@ func (a *application) entries() (list []consent.Entry, from []int) {
 			switch c.State {
 			case "granted":
 				e.State = consent.Granted
-			case "pending":
+			case "pending", "requested":
 				e.State = consent.Requested
+			case "confirmed":
+				e.State = consent.Confirmed
+			case "objected":
+				e.State = consent.Objected
 			default:
 				e.State = consent.Withdrawn
 			}
 			if d.Status == contacts.Duplicate && e.State != consent.Withdrawn {
 				continue // of a row that is left out, a "no" is heard all the same
 			}
-			if x, ok := d.Who.Primary(c.Kind); ok {
+			if x, ok := d.Who.Primary(c.Kind); ok && e.Address == "" {
 				e.Address = x.Value
 			}
 			list = append(list, e)
 			from = append(from, i)
+			a.history, a.historic = append(a.history, c.History), a.historic || c.History
 		}
 	}
 	return list, from
@@ -363,40 +381,57 @@ func (a *application) entries() (list []consent.Entry, from []int) {
 
 func (t tx) writePermissions(ctx context.Context, a *application) error {
 	list, from := a.entries()
-	if len(list) == 0 {
-		return nil
-	}
-	outcomes, err := t.record(ctx, list)
+	list, from, err := a.settleHistory(ctx, t, list, from)
 	if err != nil {
 		return err
 	}
-	a.told(list, from, outcomes)
-	return nil
+	var outcomes []consent.Outcome
+	if len(list) > 0 {
+		if outcomes, err = t.record(ctx, list); err != nil {
+			return err
+		}
+		a.told(list, from, outcomes)
+	}
+	if err := t.suppressRows(ctx, a, list); err != nil {
+		return err
+	}
+	return a.countPeople(ctx, t, list, from, outcomes)
 }
 
 // rehearsePermissions judges permissions without writing; people who are not
 // made yet have no answers.
 func (a *application) rehearsePermissions(ctx context.Context, s *Store, r runner) error {
 	list, from := a.entries()
-	if len(list) == 0 {
-		return nil
+	a.apart = map[*contacts.Entry]int64{}
+	for i, who := range a.who {
+		if who != nil && who.ID == 0 && a.apart[who] == 0 {
+			a.apart[who] = -1 - int64(i) // apart from everybody
+		}
 	}
 	for i := range list {
-		if list[i].Contact == 0 {
-			list[i].Contact = -1 - int64(from[i]) // apart from everybody
-		}
+		list[i].Contact = a.number(from[i])
+	}
+	list, from, err := a.settleHistory(ctx, r, list, from)
+	if err != nil {
+		return err
 	}
 	j, err := s.judge(ctx, r, list)
 	if err != nil {
 		return err
 	}
 	a.told(list, from, j.out)
-	return nil
+	if n := len(a.suppressing(list, s.now())); n > 0 {
+		a.out.History["suppressed"] += n
+	}
+	return a.countPeople(ctx, r, list, from, j.out)
 }
 
 // told counts what became of permissions.
 func (a *application) told(list []consent.Entry, from []int, outcomes []consent.Outcome) {
 	for i, o := range outcomes {
+		if a.historic && a.kept[i] {
+			a.out.History[toldOf(o)]++
+		}
 		switch {
 		case o.Err != nil:
 			a.out.Consents["skipped"]++
