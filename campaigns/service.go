@@ -26,6 +26,7 @@ type Service struct {
 	reports   ReportStore
 	notes     NoteStore
 	tracked   TrackingStore
+	why       WhyStore
 	contacts  *contacts.Service
 	consent   *consent.Service
 	templates *templates.Service
@@ -69,6 +70,7 @@ type Options struct {
 		ReportStore
 		NoteStore
 		TrackingStore
+		WhyStore
 	}
 	Contacts  *contacts.Service
 	Consent   *consent.Service
@@ -93,7 +95,7 @@ type Options struct {
 // New makes the service.
 func New(o Options) *Service {
 	s := &Service{
-		store: o.Store, runs: o.Store, plan: o.Store, reports: o.Store, notes: o.Store, tracked: o.Store,
+		store: o.Store, runs: o.Store, plan: o.Store, reports: o.Store, notes: o.Store, tracked: o.Store, why: o.Store,
 		contacts: o.Contacts, consent: o.Consent, templates: o.Templates, drivers: o.Drivers, channels: o.Channels,
 		publicURL: o.PublicURL, zone: o.Zone, tracking: o.Tracking, calm: o.Calm, poke: o.Poke, halted: o.Halted, now: o.Now, random: o.Random, log: o.Log,
 	}

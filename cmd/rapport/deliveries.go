@@ -10,16 +10,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"rapport"
+	"rapport/access"
 	"rapport/campaigns"
 	"rapport/internal/app"
 	"rapport/outbox"
 )
 
 func newDeliveriesCommand(c *cli) *cobra.Command {
-	return group("deliveries", "who got it, who did not, and why: list, show, resolve, retry", `A delivery is one message to one person. It is queued, claimed, sending, and
+	return group("deliveries", "who got it, who did not, and why: list, show, why, resolve, retry", `A delivery is one message to one person. It is queued, claimed, sending, and
 then sent, failed, uncertain (it may have arrived), suppressed, cancelled or
 expired.`,
-		newDeliveriesList(c), newDeliveriesShow(c), newDeliveriesResolve(c), newDeliveriesRetry(c))
+		newDeliveriesList(c), newDeliveriesShow(c), newDeliveriesWhy(c), newDeliveriesResolve(c), newDeliveriesRetry(c))
 }
 
 func deliveryOf(ctx context.Context, h *app.House, id string) (campaigns.Detail, error) {
@@ -78,6 +79,9 @@ func (c *cli) listDeliveries(ctx context.Context, h *app.House, f deliveryFlags)
 		}
 		filter.Contact = x.ID
 	}
+	if err := noted(ctx, h, "deliveries.list", filter.Contact, map[string]any{"campaign": f.campaign, "state": f.state, "limit": f.limit}); err != nil {
+		return err
+	}
 	list := []campaigns.Delivery{}
 	for len(list) < f.limit {
 		filter.Limit = min(page, f.limit-len(list))
@@ -127,16 +131,17 @@ func (c *cli) listUnplanned(ctx context.Context, h *app.House, f deliveryFlags) 
 }
 
 func newDeliveriesShow(c *cli) *cobra.Command {
-	cmd := command("show DELIVERY", "show one delivery: where it stands and why, every try, every response", "rapport deliveries show ID",
+	return command("show DELIVERY", "show one delivery: where it stands and why, every try, every response", "rapport deliveries show ID",
 		c.inside(func(ctx context.Context, h *app.House, args []string) error {
 			d, err := deliveryOf(ctx, h, args[0])
 			if err != nil {
 				return err
 			}
+			if err := h.Access.Note(ctx, access.Act{Action: "deliveries.show", Object: d.ID, Contact: d.ContactNo}); err != nil {
+				return err
+			}
 			return c.show(d, func(w io.Writer) { c.printDelivery(w, d) })
 		}))
-	cmd.Aliases = []string{"why"}
-	return cmd
 }
 
 func (c *cli) printDelivery(w io.Writer, d campaigns.Detail) {

@@ -151,7 +151,7 @@ func (h *House) furnish() error {
 		Store: h.Store, Contacts: h.Contacts, Consent: h.Consent, Templates: h.Templates, Drivers: h.Drivers,
 		Channels: h.campaignChannels(), PublicURL: h.PublicURL(), Zone: h.home, Poke: h.poke, Halted: h.halted.add,
 		Tracking: h.Tracking(), Calm: h.calm,
-		Now:      h.now, Random: h.random, Log: h.Log,
+		Now: h.now, Random: h.random, Log: h.Log,
 	})
 	h.furnishRequests()
 	h.furnishRights()

@@ -257,6 +257,7 @@ func Campaigns(t *testing.T, open func(t *testing.T) *store.Store) {
 		"planners race":    examinePlanners,
 		"stubborn run":     examineStubborn,
 		"single":           examineSingle,
+		"why":              examineWhy,
 		"single refused":   examineSingleRefused,
 		"references race":  examineReferences,
 		"check":            examineCheck,
