@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rapport"
+	"rapport/access"
 	"rapport/campaigns"
 	"rapport/channels"
 	"rapport/internal/app"
@@ -262,6 +263,9 @@ func newCampaignsReport(c *cli) *cobra.Command {
 			if table != "" {
 				if write == nil {
 					return rapport.Invalidf("--csv", "%q is not a table; known: people, links", table)
+				}
+				if err := h.Access.Note(ctx, access.Act{Action: "campaigns.report", Object: args[0], Detail: map[string]any{"table": table}}); err != nil {
+					return err
 				}
 				w, done, err := c.create(out)
 				if err != nil {

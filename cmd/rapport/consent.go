@@ -143,6 +143,9 @@ func newConsentShow(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := noted(ctx, h, "consent.show", x.ID, nil); err != nil {
+				return err
+			}
 			sheet, err := h.Consent.Show(ctx, x.ID)
 			if err != nil {
 				return err
@@ -231,6 +234,9 @@ func newConsentExport(c *cli) *cobra.Command {
 		c.inside(func(ctx context.Context, h *app.House, _ []string) (err error) {
 			if format != "csv" && format != "ndjson" {
 				return rapport.Invalidf("--format", "%q is not a format; known: ndjson, csv", format)
+			}
+			if err := noted(ctx, h, "consent.export", 0, map[string]any{"format": format}); err != nil {
+				return err
 			}
 			w, done, err := c.create(out)
 			if err != nil {

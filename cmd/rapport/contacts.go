@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -31,6 +32,9 @@ func newContactsExport(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := noted(ctx, h, "contacts.export", 0, map[string]any{"segment": o.Segment}); err != nil {
+				return errors.Join(err, done())
+			}
 			m := c.meter("export")
 			o.Progress = func(rows int) { m.set(int64(rows), 0, count(rows, "contact", "contacts")) }
 			n, err := h.Contacts.Export(ctx, w, o)
@@ -54,6 +58,9 @@ func newContactsList(c *cli) *cobra.Command {
 	var limit int
 	cmd := command("list", "list contacts, newest last", "rapport contacts list --search @example.com --limit 20",
 		c.inside(func(ctx context.Context, h *app.House, _ []string) error {
+			if err := noted(ctx, h, "contacts.list", 0, map[string]any{"searched": search != "", "limit": limit}); err != nil {
+				return err
+			}
 			list, err := gather(limit, func(after int64, n int) ([]contacts.Contact, error) {
 				return h.Contacts.List(ctx, contacts.Page{After: after, Limit: n, Search: search})
 			})
@@ -147,6 +154,9 @@ func newContactsPut(c *cli) *cobra.Command {
 				ExternalID: in.ExternalID, Locale: in.Locale, Zone: in.Zone, Addresses: in.Addresses, Attributes: in.Attributes,
 			})
 			if err != nil {
+				return err
+			}
+			if err := noted(ctx, h, "contacts.put", x.ID, map[string]any{"created": fresh}); err != nil {
 				return err
 			}
 			return c.show(x, func(w io.Writer) {

@@ -43,6 +43,9 @@ func newContactsShow(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := noted(ctx, h, "contacts.show", x.ID, nil); err != nil {
+				return err
+			}
 			t := timeline{Contact: x}
 			if t.Consent, err = h.Consent.Show(ctx, x.ID); err != nil {
 				return err

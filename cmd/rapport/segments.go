@@ -150,6 +150,9 @@ func newSegmentsMembers(c *cli) *cobra.Command {
 	var limit int
 	cmd := command("members NAME", "list who is in a segment just now", "rapport segments members regulars --limit 20",
 		c.inside(func(ctx context.Context, h *app.House, args []string) error {
+			if err := noted(ctx, h, "segments.members", 0, map[string]any{"segment": args[0], "limit": limit}); err != nil {
+				return err
+			}
 			list, err := gather(limit, func(after int64, n int) ([]contacts.Contact, error) {
 				return h.Contacts.Members(ctx, args[0], after, n)
 			})

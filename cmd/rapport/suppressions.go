@@ -35,6 +35,9 @@ func newSuppressionsList(c *cli) *cobra.Command {
 	var limit int
 	cmd := command("list", "list suppressed addresses", "rapport suppressions list --limit 20",
 		c.inside(func(ctx context.Context, h *app.House, _ []string) error {
+			if err := noted(ctx, h, "suppressions.list", 0, map[string]any{"limit": limit}); err != nil {
+				return err
+			}
 			list, err := h.Consent.Suppressions(ctx, consent.Suppression{}, limit)
 			if err != nil {
 				return err
@@ -73,6 +76,9 @@ func newSuppressionsAdd(c *cli) *cobra.Command {
 					added++
 				}
 			}
+			if err := noted(ctx, h, "suppressions.add", 0, map[string]any{"added": added, "reason": reason}); err != nil {
+				return err
+			}
 			return c.show(map[string]int{"added": added, "known": len(args) - added}, func(w io.Writer) {
 				_, _ = fmt.Fprintf(w, "%s suppressed, %d were before\n", count(added, "address", "addresses"), len(args)-added)
 			})
@@ -92,6 +98,9 @@ func newSuppressionsRemove(c *cli) *cobra.Command {
 			if err := h.Consent.Unsuppress(ctx, kind, value); err != nil {
 				return err
 			}
+			if err := noted(ctx, h, "suppressions.remove", 0, map[string]any{"kind": kind}); err != nil {
+				return err
+			}
 			return c.show(map[string]string{"removed": args[0]}, func(w io.Writer) { _, _ = fmt.Fprintln(w, "removed") })
 		}))
 }
@@ -107,6 +116,9 @@ func newSuppressionsImport(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := noted(ctx, h, "suppressions.import", 0, map[string]any{"rows": r.Rows, "added": r.Added}); err != nil {
+				return err
+			}
 			return c.show(r, func(w io.Writer) {
 				_, _ = fmt.Fprintf(w, "%s: %d added, %d known, %d errors\n", count(r.Rows, "row", "rows"), r.Added, r.Known, r.Errors)
 				for _, e := range r.Listed {
@@ -120,6 +132,9 @@ func newSuppressionsExport(c *cli) *cobra.Command {
 	var out string
 	cmd := command("export", "write suppressed addresses as CSV", "rapport suppressions export --out suppressed.csv",
 		c.inside(func(ctx context.Context, h *app.House, _ []string) error {
+			if err := noted(ctx, h, "suppressions.export", 0, nil); err != nil {
+				return err
+			}
 			w, done, err := c.create(out)
 			if err != nil {
 				return err

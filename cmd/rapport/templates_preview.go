@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rapport"
+	"rapport/access"
 	"rapport/campaigns"
 	"rapport/channels"
 	"rapport/contacts"
@@ -72,6 +73,9 @@ func (c *cli) previewView(ctx context.Context, h *app.House, src templates.Sourc
 	case f.as != "":
 		x, err := h.Contacts.Get(ctx, f.as)
 		if err != nil {
+			return view, err
+		}
+		if err := h.Access.Note(ctx, access.Act{Action: "templates.preview", Object: src.Template.Name, Contact: x.ID}); err != nil {
 			return view, err
 		}
 		if view, err = c.contactView(ctx, h, x, json.RawMessage(f.data)); err != nil {
