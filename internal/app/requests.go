@@ -167,7 +167,7 @@ func (h *House) messageID(channel, delivery string) string {
 // doors is what the public pages know of forms and requests. Each form's exact
 // words are stored as a wording first, so that every consent can name them.
 func (h *House) doors(ctx context.Context) (public.Doors, error) {
-	d := public.Doors{Requests: h.Requests, Even: public.EvenAnswers, Number: h.number, Topics: h.Consent.Topics, Renewal: h.renewal}
+	d := public.Doors{Requests: h.Requests, Even: public.EvenAnswers, Number: h.number, Topics: h.Consent.Topics, Renewal: h.renewal, Archives: h.archives()}
 	topics, err := h.Consent.Topics(ctx)
 	if err != nil {
 		return d, err
