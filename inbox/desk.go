@@ -113,14 +113,14 @@ func (d *Desk) decide(ctx context.Context, m Mail) (Outcome, error) {
 		return d.bounce(ctx, m)
 	}
 	if s, ok := d.asked(m); ok {
-		return Left, d.leave(ctx, m, responses.Withdrawal{Subject: s, Source: "mail"})
+		return d.leave(ctx, m, responses.Withdrawal{Subject: s, Source: "mail"})
 	}
 	letter, found, err := d.answered(ctx, m)
 	if err != nil {
 		return "", err
 	}
 	if m.Automatic {
-		return Automatic, d.note(ctx, m, letter, found, "automatic")
+		return d.note(ctx, Automatic, m, letter, found, "automatic")
 	}
 	heard := responses.Hear(m.Text)
 	if m.Text == "" {
@@ -130,10 +130,10 @@ func (d *Desk) decide(ctx context.Context, m Mail) (Outcome, error) {
 	case responses.Stop, responses.StopAll:
 		return d.stop(ctx, m, letter, found, heard)
 	case responses.Perhaps:
-		return Doubtful, d.note(ctx, m, letter, found, "reply that may ask for an end")
+		return d.note(ctx, Doubtful, m, letter, found, "reply that may ask for an end")
 	case responses.NoWish:
 	}
-	return Reply, d.note(ctx, m, letter, found, "reply")
+	return d.note(ctx, Reply, m, letter, found, "reply")
 }
 
 // stop ends what a reply asks to end: the topic of the letter that it answers,
@@ -150,21 +150,21 @@ func (d *Desk) stop(ctx context.Context, m Mail, letter Letter, found bool, hear
 			return "", err
 		}
 		if owner == 0 {
-			return Doubtful, d.note(ctx, m, letter, false, "")
+			return d.note(ctx, Doubtful, m, letter, false, "")
 		}
 		w.Subject, w.All = responses.Subject{Contact: owner, Driver: driver}, true
 	}
-	return Left, d.leave(ctx, m, w)
+	return d.leave(ctx, m, w)
 }
 
 // leave ends permissions, and then says that the mail was dealt with: whoever
 // crashes in between does the first again, which is no harm.
-func (d *Desk) leave(ctx context.Context, m Mail, w responses.Withdrawal) error {
+func (d *Desk) leave(ctx context.Context, m Mail, w responses.Withdrawal) (Outcome, error) {
 	w.Method, w.Reference = string(consent.ByMail), cut(m.MessageID)
 	if err := d.o.Leaver.Leave(ctx, w); err != nil {
-		return err
+		return "", err
 	}
-	return d.take(ctx, Fact{Digest: m.Digest})
+	return d.take(ctx, Left, Fact{Digest: m.Digest})
 }
 
 // asked finds the signed token by which a mail asks for an end: in whom it was
@@ -269,7 +269,7 @@ func (d *Desk) owner(ctx context.Context, address string) (contact int64, driver
 }
 
 // note writes down that something came back to a letter.
-func (d *Desk) note(ctx context.Context, m Mail, l Letter, found bool, detail string) error {
+func (d *Desk) note(ctx context.Context, out Outcome, m Mail, l Letter, found bool, detail string) (Outcome, error) {
 	f := Fact{Digest: m.Digest}
 	if found {
 		f.Event = &responses.Event{
@@ -278,19 +278,25 @@ func (d *Desk) note(ctx context.Context, m Mail, l Letter, found bool, detail st
 		}
 		if !m.Automatic {
 			if err := d.proved(ctx, l, true); err != nil {
-				return err
+				return "", err
 			}
 		}
 	}
-	return d.take(ctx, f)
+	return d.take(ctx, out, f)
 }
 
-func (d *Desk) take(ctx context.Context, f Fact) error {
+// take writes down that a mail was dealt with, and with what outcome: where
+// somebody else has dealt with a copy at the same moment, it was a repetition.
+func (d *Desk) take(ctx context.Context, out Outcome, f Fact) (Outcome, error) {
 	f.At = d.o.Now()
-	if _, err := d.o.Store.TakeMail(ctx, f); err != nil {
-		return fmt.Errorf("note a mail: %w", err)
+	taken, err := d.o.Store.TakeMail(ctx, f)
+	if err != nil {
+		return "", fmt.Errorf("note a mail: %w", err)
 	}
-	return nil
+	if !taken.First {
+		out = Repeated
+	}
+	return out, nil
 }
 
 // proved settles a doubt about a letter by what came back to it.

@@ -20,13 +20,13 @@ func (d *Desk) bounce(ctx context.Context, m Mail) (Outcome, error) {
 	case err != nil:
 		return "", err
 	case !found:
-		return Foreign, d.take(ctx, Fact{Digest: m.Digest})
+		return d.take(ctx, Foreign, Fact{Digest: m.Digest})
 	case len(m.Report.Failed) == 0:
-		return Notice, d.take(ctx, Fact{Digest: m.Digest})
+		return d.take(ctx, Notice, Fact{Digest: m.Digest})
 	}
 	driver, err := d.o.Drivers.Driver(letter.Driver)
 	if err != nil || driver.Returned == nil {
-		return Foreign, d.take(ctx, Fact{Digest: m.Digest})
+		return d.take(ctx, Foreign, Fact{Digest: m.Digest})
 	}
 	failed := m.Report.Failed[0]
 	f := driver.Returned(failed.Status, failed.Diagnostic)
@@ -49,10 +49,13 @@ func (d *Desk) bounce(ctx context.Context, m Mail) (Outcome, error) {
 			return "", err
 		}
 		fact.Strike = false
-		_, err = d.o.Store.TakeMail(ctx, fact)
+		taken, err = d.o.Store.TakeMail(ctx, fact)
 	}
 	if err != nil {
 		return "", fmt.Errorf("note a bounce: %w", err)
+	}
+	if !taken.First {
+		return Repeated, nil
 	}
 	return Bounced, d.proved(ctx, letter, false)
 }
@@ -64,14 +67,14 @@ func (d *Desk) complaint(ctx context.Context, m Mail) (Outcome, error) {
 	switch m.Report.Feedback {
 	case "abuse", "fraud", "opt-out", "opt-out-list":
 	default:
-		return Notice, d.take(ctx, Fact{Digest: m.Digest})
+		return d.take(ctx, Notice, Fact{Digest: m.Digest})
 	}
 	letter, found, err := d.reported(ctx, m)
 	if err != nil {
 		return "", err
 	}
 	if !found {
-		return Foreign, d.take(ctx, Fact{Digest: m.Digest})
+		return d.take(ctx, Foreign, Fact{Digest: m.Digest})
 	}
 	if err := d.suppress(ctx, letter, consent.Complaint, m.Report.Feedback); err != nil {
 		return "", err
@@ -88,6 +91,9 @@ func (d *Desk) complaint(ctx context.Context, m Mail) (Outcome, error) {
 	})
 	if err != nil {
 		return "", fmt.Errorf("note a complaint: %w", err)
+	}
+	if !taken.First {
+		return Repeated, nil
 	}
 	if taken.New && d.o.Complained != nil {
 		if err := d.o.Complained(ctx, letter.Run); err != nil {
