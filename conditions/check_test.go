@@ -142,7 +142,7 @@ func TestCelebrates(t *testing.T) {
 func FuzzCheck(f *testing.F) {
 	for _, s := range []string{
 		`contact.city == "Berlin" && contact.points >= 500`, `contact.last_order < now - duration("720h")`,
-		`consent("email", "offers") || !has(contact.birthday)`, `anniversary(contact.birthday, "Europe/Berlin")`,
+		`consent("email", "offers") || !has(contact.birthday)`, `consent_expires("email", "offers", duration("720h"))`, `anniversary(contact.birthday, "Europe/Berlin")`,
 		"contact.`first-name`.lowerAscii().endsWith(\"a\")", `contact.tier in ["gold"] ? -contact.points / 2 > 1 : true`,
 		`(((`, "\"", `contact.a.b.c`, `[1,2][0]`, `{"a":1}.a`, `contact{}`, `1u == 2`, `b"x" == 'y'`,
 	} {

@@ -234,6 +234,10 @@ func contactFunctions() []cel.EnvOption {
 			cel.FunctionBinding(func(args ...ref.Val) ref.Val {
 				return args[0].(*evaluation).happened(consented, textOf(args[1]), textOf(args[2]), 0)
 			}))),
+		cel.Function(fnConsentEnds, cel.Overload(fnConsentEnds+"_of", []*cel.Type{celContact, cel.StringType, cel.StringType, celDuration}, cel.BoolType,
+			cel.FunctionBinding(func(args ...ref.Val) ref.Val {
+				return args[0].(*evaluation).ends(textOf(args[1]), textOf(args[2]), args[3].(span).n)
+			}))),
 		pastFunction(Opened), pastFunction(Clicked), pastFunction(Received),
 		calendarFunction(fnAnniversary, cel.BoolType, func(d, today Day) ref.Val { return types.Bool(celebrated(d, today)) }),
 		calendarFunction(fnDaysUntil, cel.DoubleType, func(d, today Day) ref.Val { return types.Double(d - today) }),

@@ -14,12 +14,13 @@ var now = time.Date(2026, 11, 24, 23, 30, 0, 0, time.UTC)
 
 type past struct {
 	consents map[string]bool
+	ends     map[string]time.Time
 	last     map[string]time.Time
 	err      error
 }
 
-func (p past) Consented(_ context.Context, driver, topic string) (bool, error) {
-	return p.consents[driver+":"+topic], p.err
+func (p past) Consented(_ context.Context, driver, topic string) (bool, time.Time, error) {
+	return p.consents[driver+":"+topic], p.ends[driver+":"+topic], p.err
 }
 
 func (p past) Last(_ context.Context, kind conditions.PastKind, campaign string) (time.Time, error) {
@@ -46,7 +47,8 @@ func anna(t *testing.T) *conditions.Person {
 			"last_order": now.Add(-800 * time.Hour), "prefs": map[string]any{}, "first-name": "Anna", "größe": 42.0, "tier": 7.0, "spent": 1e300,
 		},
 		History: past{
-			consents: map[string]bool{"email:offers": true},
+			consents: map[string]bool{"email:offers": true, "slack:offers": true},
+			ends:     map[string]time.Time{"email:offers": now.Add(720 * time.Hour), "slack:offers": now},
 			last:     map[string]time.Time{"opened:spring": now.Add(-2 * time.Hour), "received:spring": now.Add(-30 * time.Hour)},
 		},
 	}
@@ -97,6 +99,9 @@ func TestEval(t *testing.T) {
 
 		// The past is never missing.
 		`consent("email", "offers") && !consent("email", "newsletter")`:                                    true,
+		`consent_expires("email", "offers", duration("720h"))`:                                             true,
+		`consent_expires("email", "offers", duration("719h"))`:                                             false,
+		`consent_expires("email", "newsletter", duration("720h")) || consent("slack", "offers")`:           false,
 		`opened("spring") && !clicked("spring") && !opened("autumn-offers")`:                               true,
 		`opened("spring", duration("2h")) && !opened("spring", duration("119m"))`:                          true,
 		`received("spring", duration("30h")) && !received("spring", duration("29h"))`:                      true,

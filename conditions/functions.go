@@ -18,13 +18,14 @@ const (
 	fnSize        = "size"
 	fnLower       = "lowerAscii"
 	fnConsent     = "consent"
+	fnConsentEnds = "consent_expires"
 	fnAnniversary = "anniversary"
 	fnDaysUntil   = "days_until"
 	fnLimited     = "@limited" // no source can spell it
 )
 
 // known is what people are told about when they call something else.
-const known = "known: has, consent, opened, clicked, received, anniversary, days_until, date, timestamp, duration, size, contains, startsWith, endsWith, lowerAscii"
+const known = "known: has, consent, consent_expires, opened, clicked, received, anniversary, days_until, date, timestamp, duration, size, contains, startsWith, endsWith, lowerAscii"
 
 func (b *builder) function(e ast.Expr, depth int) (Node, Type, error) {
 	switch name := e.AsCall().FunctionName(); name {
@@ -36,6 +37,8 @@ func (b *builder) function(e ast.Expr, depth int) (Node, Type, error) {
 		return b.test(e, depth)
 	case fnConsent:
 		return b.consent(e)
+	case fnConsentEnds:
+		return b.consentEnds(e, depth)
 	case string(Opened), string(Clicked), string(Received):
 		return b.past(e, depth)
 	case fnAnniversary, fnDaysUntil:
@@ -127,6 +130,8 @@ func example(name string) string {
 		return `size(contact.city)`
 	case fnConsent:
 		return `consent("email", "offers")`
+	case fnConsentEnds:
+		return `consent_expires("email", "offers", duration("1440h"))`
 	case fnAnniversary, fnDaysUntil:
 		return name + `(contact.birthday)`
 	case string(Opened), string(Clicked), string(Received):
@@ -213,16 +218,51 @@ func (b *builder) consent(e ast.Expr) (Node, Type, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	args := e.AsCall().Args()
-	if !slices.Contains(b.schema.Drivers, names[0]) {
-		return nil, "", b.fail(args[0], "%s", unknown("driver", names[0], b.schema.Drivers))
+	if err := b.permission(e.AsCall().Args(), names); err != nil {
+		return nil, "", err
 	}
-	if !slices.Contains(b.schema.Topics, names[1]) {
-		return nil, "", b.fail(args[1], "%s", unknown("topic", names[1], b.schema.Topics))
-	}
-	b.uses.topic(names[1])
 	b.aboutContact(e)
 	return Consent{names[0], names[1]}, TypeBool, nil
+}
+
+// permission checks the driver and topic that a call names.
+func (b *builder) permission(args []ast.Expr, names []string) error {
+	if !slices.Contains(b.schema.Drivers, names[0]) {
+		return b.fail(args[0], "%s", unknown("driver", names[0], b.schema.Drivers))
+	}
+	if !slices.Contains(b.schema.Topics, names[1]) {
+		return b.fail(args[1], "%s", unknown("topic", names[1], b.schema.Topics))
+	}
+	b.uses.topic(names[1])
+	return nil
+}
+
+func (b *builder) consentEnds(e ast.Expr, depth int) (Node, Type, error) {
+	c := e.AsCall()
+	how := example(fnConsentEnds)
+	if c.IsMemberFunction() || len(c.Args()) != 3 {
+		return nil, "", b.fail(e, "write %s", how)
+	}
+	names := make([]string, 2)
+	for i := range names {
+		var err error
+		if names[i], err = b.text(c.Args()[i], how); err != nil {
+			return nil, "", err
+		}
+	}
+	if err := b.permission(c.Args(), names); err != nil {
+		return nil, "", err
+	}
+	within, err := b.want(c.Args()[2], depth, TypeDuration, "the third argument is how soon: "+how)
+	if err != nil {
+		return nil, "", err
+	}
+	d, ok := within.(Duration)
+	if !ok || d.Micros <= 0 {
+		return nil, "", b.fail(c.Args()[2], "the third argument is a duration above zero: %s", how)
+	}
+	b.aboutContact(e)
+	return ConsentEnds{names[0], names[1], d.Micros}, TypeBool, nil
 }
 
 func (b *builder) past(e ast.Expr, depth int) (Node, Type, error) {

@@ -145,8 +145,15 @@ type Lower struct{ X Node }
 type Size struct{ X Node }
 
 // Consent is true when the current answer of the contact for that driver and
-// topic is granted; it is never NULL.
+// topic is granted and has not come to its end; it is never NULL.
 type Consent struct{ Driver, Topic string }
+
+// ConsentEnds is true when such an answer has an end, and that lies at now +
+// Within or earlier; it is never NULL.
+type ConsentEnds struct {
+	Driver, Topic string
+	Within        int64 // microseconds
+}
 
 // PastKind says which kind of past is asked for.
 type PastKind string
@@ -203,6 +210,7 @@ func (Test) node()        {}
 func (Lower) node()       {}
 func (Size) node()        {}
 func (Consent) node()     {}
+func (ConsentEnds) node() {}
 func (Past) node()        {}
 func (Anniversary) node() {}
 func (DaysUntil) node()   {}

@@ -35,8 +35,9 @@ type Person struct {
 // History is the past of one contact. It is asked only for what a condition
 // needs, while it is evaluated.
 type History interface {
-	// Consented reports whether the current answer is granted.
-	Consented(ctx context.Context, driver, topic string) (bool, error)
+	// Consented reports whether the current answer is granted, and when it ends
+	// or has ended; the zero time when it does not.
+	Consented(ctx context.Context, driver, topic string) (yes bool, ends time.Time, err error)
 	// Last is the latest moment at which the contact opened or clicked (as a
 	// human) or received the campaign; the zero time when never.
 	Last(ctx context.Context, kind PastKind, campaign string) (time.Time, error)
@@ -68,8 +69,11 @@ func ask(ctx context.Context, h History, kind PastKind, a, b string) (bool, int6
 		return false, 0, nil
 	}
 	if kind == consented {
-		ok, err := h.Consented(ctx, a, b)
-		return ok, 0, err
+		ok, ends, err := h.Consented(ctx, a, b)
+		if ends.IsZero() {
+			return ok, endless, err
+		}
+		return ok, ends.UnixMicro(), err
 	}
 	at, err := h.Last(ctx, kind, a)
 	return !at.IsZero(), at.UnixMicro(), err
@@ -117,7 +121,23 @@ func (e *evaluation) happened(kind PastKind, a, b string, since int64) ref.Val {
 		e.broken = err
 		return types.WrapErr(err)
 	}
-	return types.Bool(yes && (kind == consented || at >= since))
+	if kind == consented {
+		return types.Bool(yes && at > e.now)
+	}
+	return types.Bool(yes && at >= since)
+}
+
+// endless is the end of an answer that has none.
+const endless = math.MaxInt64
+
+// ends says whether the answer that stands ends within so many microseconds.
+func (e *evaluation) ends(driver, topic string, within int64) ref.Val {
+	yes, at, err := e.lookup(consented, driver, topic)
+	if err != nil {
+		e.broken = err
+		return types.WrapErr(err)
+	}
+	return types.Bool(yes && at > e.now && at <= e.now+within)
 }
 
 // today is the day in the named zone, or in the person's own.

@@ -105,6 +105,8 @@ func spellCall(n Node) (text string, holds int) {
 		return "size(" + Show(n.X) + ")", 0
 	case Consent:
 		return fmt.Sprintf("consent(%q, %q)", n.Driver, n.Topic), 0
+	case ConsentEnds:
+		return fmt.Sprintf("consent_expires(%q, %q, %s)", n.Driver, n.Topic, Show(Duration{n.Within})), 0
 	case Past:
 		if n.Within > 0 {
 			return fmt.Sprintf("%s(%q, %s)", n.Kind, n.Campaign, Show(Duration{n.Within})), 0

@@ -20,6 +20,7 @@ func TestShowMeansTheSame(t *testing.T) {
 		`contact.last_order + duration("1h30m") < now - duration("720h") || contact.seen - contact.last_order > duration("1s")`,
 		`contact.birthday < timestamp("2001-01-31T09:00:00.5Z") && contact.birthday in [date("1990-01-01"), date("1991-02-02")]`,
 		`size(contact.city) > 3 && contact.city.lowerAscii().contains("er") && (contact.city == "a" || contact.city == "b")`,
+		`consent_expires("email", "offers", duration("720h"))`,
 		`consent("email", "offers") && !opened("spring", duration("48h")) && (clicked("spring") || received("autumn-offers"))`,
 		`anniversary(contact.birthday, "Europe/Berlin") || days_until(contact.voucher_until) <= 3`,
 		`contact.points in [1, 2.5, 1000000, 12345678901234567890.0] && true`,

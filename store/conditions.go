@@ -135,7 +135,9 @@ func (c *compiler) sql(n conditions.Node) string {
 	case conditions.Size:
 		return "CAST(length(" + c.sql(n.X) + ") AS DOUBLE PRECISION)"
 	case conditions.Consent:
-		return c.consent(n)
+		return c.consent(n.Driver, n.Topic, 0)
+	case conditions.ConsentEnds:
+		return c.consent(n.Driver, n.Topic, n.Within)
 	case conditions.Past:
 		return c.past(n)
 	case conditions.Anniversary:
@@ -218,9 +220,16 @@ func (c *compiler) test(n conditions.Test) string {
 	}
 }
 
-func (c *compiler) consent(n conditions.Consent) string {
-	return "EXISTS (SELECT 1 FROM consents s JOIN topics t ON t.id = s.topic_id WHERE s.contact_id = c.id AND s.driver = " +
-		c.args.text(n.Driver) + " AND t.name = " + c.args.text(n.Topic) + " AND s.state = 'granted')"
+// consent asks for a yes that has not come to its end, and where within is not
+// zero, for one that comes to it so soon.
+func (c *compiler) consent(driver, topic string, within int64) string {
+	sql := "EXISTS (SELECT 1 FROM consents s JOIN topics t ON t.id = s.topic_id WHERE s.contact_id = c.id AND s.driver = " +
+		c.args.text(driver) + " AND t.name = " + c.args.text(topic) + " AND s.state = 'granted' AND "
+	now := c.at.now.UnixMicro()
+	if within == 0 {
+		return sql + "(s.expires_at = 0 OR s.expires_at > " + c.args.whole(now) + "))"
+	}
+	return sql + "s.expires_at > " + c.args.whole(now) + " AND s.expires_at <= " + c.args.whole(now+within) + ")"
 }
 
 // past asks about responses and deliveries; the last change of a delivery that

@@ -29,7 +29,7 @@ func borders() []string {
 		`days_until(contact.birthday) == 0`, `days_until(contact.birthday) >= 1`, `days_until(contact.birthday, "UTC") == -1`,
 		`has(contact.prefs) && !has(contact.city)`, `has(contact.email) || has(contact.external_id)`,
 		`contact.email != contact.id`, `contact.locale == "de" || contact.time_zone == "UTC"`,
-		`consent("email", "offers")`, `opened("spring", duration("1h")) && !clicked("autumn")`, `received("spring", duration("720h"))`,
+		`consent("email", "offers")`, `consent_expires("email", "offers", duration("1h"))`, `opened("spring", duration("1h")) && !clicked("autumn")`, `received("spring", duration("720h"))`,
 	}
 }
 
@@ -114,7 +114,7 @@ func cornerPeople(now time.Time) []soul {
 }
 
 func cornerPerson(n int, now time.Time, zone string, attributes map[string]any) soul {
-	s := soul{attributes: map[string]any{}, consents: map[string]string{}}
+	s := soul{attributes: map[string]any{}, consents: map[string]string{}, ends: map[string]time.Time{}}
 	s.person = conditions.Person{ID: fmt.Sprintf("u%d", n), TimeZone: zone, CreatedAt: now, Attributes: attributes}
 	for name, v := range attributes {
 		if at, ok := v.(time.Time); ok {
@@ -125,6 +125,9 @@ func cornerPerson(n int, now time.Time, zone string, attributes map[string]any) 
 	switch n % 4 {
 	case 0:
 		s.consents["email:offers"] = "granted"
+		if n%8 == 0 {
+			s.ends["email:offers"] = now.Add(time.Hour)
+		}
 		s.person.Addresses = map[string]string{"email": s.person.ID}
 	case 1:
 		s.consents["email:offers"] = "withdrawn"

@@ -93,6 +93,7 @@ type soul struct {
 	person     conditions.Person
 	attributes map[string]any // as they stand in JSON
 	consents   map[string]string
+	ends       map[string]time.Time
 	last       []happening
 }
 
@@ -104,7 +105,7 @@ type happening struct {
 }
 
 func randomSoul(t *rapid.T, id int, now time.Time) soul {
-	s := soul{attributes: map[string]any{}, consents: map[string]string{}}
+	s := soul{attributes: map[string]any{}, consents: map[string]string{}, ends: map[string]time.Time{}}
 	s.person = conditions.Person{
 		ID: fmt.Sprintf("u%d", id), Locale: pick(t, []string{"", "de", "de-CH", "en"}), TimeZone: pick(t, someZones),
 		CreatedAt: randomTime(t, now), Attributes: map[string]any{}, Addresses: map[string]string{},
@@ -130,6 +131,9 @@ func randomSoul(t *rapid.T, id int, now time.Time) soul {
 	for _, at := range []string{"email:news", "email:offers", "slack:news"} {
 		if chance(t, 6) {
 			s.consents[at] = pick(t, []string{"granted", "withdrawn", "pending"})
+			if after := pick(t, []time.Duration{0, 0, -time.Microsecond, time.Microsecond, time.Hour, time.Hour + time.Microsecond, 720 * time.Hour}); after != 0 {
+				s.ends[at] = now.Add(after)
+			}
 		}
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "happenings") {
@@ -214,6 +218,9 @@ func (g grammar) atom(depth int) string {
 		},
 		func() string {
 			return `consent("` + pick(g.T, []string{"email", "slack"}) + `", "` + pick(g.T, []string{"news", "offers"}) + `")`
+		},
+		func() string {
+			return `consent_expires("` + pick(g.T, []string{"email", "slack"}) + `", "` + pick(g.T, []string{"news", "offers"}) + `", duration("` + pick(g.T, []string{"1h", "719h", "720h"}) + `"))`
 		},
 		g.past, g.past,
 		func() string { return "anniversary(" + g.dateField() + g.zone() + ")" },

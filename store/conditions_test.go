@@ -106,8 +106,8 @@ func members(ctx context.Context, s *Store, where string, args binds) (ids []int
 }
 
 // Consented and Last answer from the random past.
-func (s soul) Consented(_ context.Context, driver, topic string) (bool, error) {
-	return s.consents[driver+":"+topic] == "granted", nil
+func (s soul) Consented(_ context.Context, driver, topic string) (bool, time.Time, error) {
+	return s.consents[driver+":"+topic] == "granted", s.ends[driver+":"+topic], nil
 }
 
 func (s soul) Last(_ context.Context, kind conditions.PastKind, campaign string) (last time.Time, err error) {
@@ -186,7 +186,7 @@ func (w *writer) person(id int64, p *soul) error {
 	}
 	for at, state := range p.consents {
 		driver, topic, _ := strings.Cut(at, ":")
-		w.add("INSERT INTO consents (contact_id, driver, topic_id, state, address, entry_id, at) SELECT $1, $2, id, $3, '', 1, 0 FROM topics WHERE name = $4", id, driver, state, topic)
+		w.add("INSERT INTO consents (contact_id, driver, topic_id, state, address, entry_id, at, expires_at) SELECT $1, $2, id, $3, '', 1, 0, $5 FROM topics WHERE name = $4", id, driver, state, topic, micros(p.ends[at]))
 	}
 	for n, h := range p.last {
 		run := int64(2*n + 1) // odd runs are autumn's

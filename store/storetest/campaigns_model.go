@@ -171,8 +171,8 @@ func hashOf(c contacts.Contact, value string) string {
 type answered map[string]bool
 
 // Consented implements conditions.History.
-func (a answered) Consented(_ context.Context, driver, topic string) (bool, error) {
-	return a[driver+topic], nil
+func (a answered) Consented(_ context.Context, driver, topic string) (bool, time.Time, error) {
+	return a[driver+topic], time.Time{}, nil
 }
 
 // Last implements conditions.History.
