@@ -153,8 +153,15 @@ func (s *segment) reserve() error {
 	return nil
 }
 
-// clear forgets everything by beginning a new epoch.
+// clear forgets everything by beginning a new epoch, and overwrites what was
+// there: a text of a provider does not outlive the erasure of whom it is about.
 func (s *segment) clear() error {
+	zeros := make([]byte, 64<<10)
+	for at := int64(segmentHeader); at < s.at; at += int64(len(zeros)) {
+		if _, err := s.file.WriteAt(zeros[:min(int64(len(zeros)), s.at-at)], at); err != nil {
+			return fmt.Errorf("overwrite the spool: %w", err)
+		}
+	}
 	b := append(make([]byte, 0, segmentHeader), segmentMagic...)
 	b = binary.LittleEndian.AppendUint32(b, s.epoch+1)
 	b = binary.LittleEndian.AppendUint64(b, s.owner)

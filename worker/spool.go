@@ -160,17 +160,26 @@ func (s *spool) settled(seg *segment) {
 	if seg.gone {
 		return // whoever opens the file next settles it again, to no effect
 	}
-	// A busy spool is emptied when it has grown, an idle one at the end.
+	// A busy spool is emptied when it has grown, an idle one by check.
 	if seg.open == 0 && (seg != s.pair[s.active] || seg.at > segmentSize/16) {
 		_ = s.reset(seg) // remembered in broken
 	}
 }
 
-// check tries a spool that failed again. It returns what is wrong with it.
+// check tries a spool that failed again, and empties one whose outcomes are all
+// in the database: what a provider said about somebody who is erased lives no
+// longer than that. It returns what is wrong with the spool.
 func (s *spool) check() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.broken == nil {
+		for _, seg := range s.pair {
+			if seg.open == 0 && seg.at > segmentHeader {
+				if err := s.reset(seg); err != nil {
+					return err
+				}
+			}
+		}
 		return nil
 	}
 	for _, seg := range s.pair {

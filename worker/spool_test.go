@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -330,5 +331,45 @@ func TestSpoolOfAnotherVersionIsRefused(t *testing.T) {
 	s.close()
 	if _, _, err := openSpools(folder, 7); !errors.Is(err, errRecord) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestSpoolKeepsNoWords: what a provider said is overwritten once it stands in
+// the database and the spool is idle.
+func TestSpoolKeepsNoWords(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	s, _, err := openSpools(folder, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	holds := func() bool {
+		t.Helper()
+		data, err := os.ReadFile(filepath.Join(folder, "spool", "00a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Contains(data, []byte("says-marker"))
+	}
+	var settle []func()
+	for range 3 {
+		if err := s.reserve(); err != nil {
+			t.Fatal(err)
+		}
+		done, err := s.add(outbox.Settlement{Delivery: 1, Turn: 1, State: outbox.Failed, Verdict: "permanent", Detail: "550 says-marker", ProviderID: "says-marker"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		settle = append(settle, done)
+	}
+	if err := s.check(); err != nil || !holds() {
+		t.Fatalf("what is not in the database is gone: %v", err)
+	}
+	for _, done := range settle {
+		done()
+	}
+	if err := s.check(); err != nil || holds() {
+		t.Fatalf("words are left: %v", err)
 	}
 }
