@@ -21,7 +21,7 @@ var (
 
 // matrix are the cases of TestMatrix, room by room.
 func matrix() [][]fault {
-	return [][]fault{crashFaults(), queueFaults(), sqlFaults(), clockFaults(), campaignFaults(), inboxFaults()}
+	return [][]fault{crashFaults(), queueFaults(), sqlFaults(), clockFaults(), quietFaults(), campaignFaults(), inboxFaults()}
 }
 
 // TestMatrix is the fault matrix of processes, queue, database, clock and
