@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,9 +66,37 @@ type violation struct {
 	Nodes    []string
 }
 
-// accessible has axe examine the page that is shown, by every rule up to WCAG
-// 2.2 AA and by its best practices.
+// accessible has axe examine the page that is shown.
 func (b *tab) accessible(what, axe string) {
+	b.t.Helper()
+	rules, list := b.violations(what, axe)
+	if rules < 10 {
+		b.t.Errorf("%s: only %d rules had something to look at", what, rules)
+	}
+	for _, v := range list {
+		b.t.Errorf("%s: %s (%s)\n%s", what, v.ID, v.Help, strings.Join(v.Nodes, "\n"))
+	}
+}
+
+// findsFaults makes sure that a page with faults is noticed: else silence
+// proves nothing.
+func (b *tab) findsFaults(axe string) {
+	b.t.Helper()
+	const poor = `<!doctype html><title>x</title><body style="background:#fff;color:#bbb">words <input><button style="width:9px;height:9px;padding:0"></button><img src="data:,">`
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(poor)) }))
+	defer site.Close()
+	b.do("open a poor page", chromedp.Navigate(site.URL))
+	_, list := b.violations("a poor page", axe)
+	for _, want := range []string{"color-contrast", "label", "button-name", "image-alt", "html-has-lang"} {
+		if !slices.ContainsFunc(list, func(v violation) bool { return v.ID == want }) {
+			b.t.Errorf("%s was not found on a poor page: %+v", want, list)
+		}
+	}
+}
+
+// violations has axe examine the page that is shown, by every rule up to WCAG
+// 2.2 AA and by its best practices; rules is how many found something right.
+func (b *tab) violations(what, axe string) (rules int, list []violation) {
 	b.t.Helper()
 	eval[bool](b, axe+";true")
 	ctx, cancel := context.WithTimeout(b.ctx, patience/3)
@@ -83,12 +114,7 @@ func (b *tab) accessible(what, axe string) {
 	if err := json.Unmarshal([]byte(text), &found); err != nil {
 		b.t.Fatal(err)
 	}
-	if found.Rules < 10 {
-		b.t.Errorf("%s: only %d rules had something to look at", what, found.Rules)
-	}
-	for _, v := range found.List {
-		b.t.Errorf("%s: %s (%s)\n%s", what, v.ID, v.Help, strings.Join(v.Nodes, "\n"))
-	}
+	return found.Rules, found.List
 }
 
 // reachable measures what is pressed: at least 24 pixels a side (WCAG 2.2,

@@ -2,11 +2,13 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -21,6 +23,7 @@ type garden struct {
 	who  person
 	mail string // the person's address
 	p, u string // links of the letter
+	r    string // link of the letter that asks for a confirmation
 	axe  string
 }
 
@@ -61,7 +64,27 @@ func openGarden(t *testing.T) *garden {
 	r.finished("first-offers")
 	l := r.letterFor(s.who.Email)
 	s.p, s.u = l.links("/p/")[0], l.links("/u/")[0]
+	s.r = s.confirmation()
 	return s
+}
+
+// confirmation asks for a topic that Anna never had, and is the link of the
+// letter that wants to know whether it was her.
+func (s *garden) confirmation() string {
+	s.t.Helper()
+	res, err := s.ask(http.MethodPost, s.p, "do=start&way=email&topic=workshops")
+	if err != nil || res.StatusCode != http.StatusSeeOther || !strings.Contains(res.Header.Get("Location"), "done=asked") {
+		s.t.Fatalf("ask for a topic: %+v, %v", res, err)
+	}
+	var links []string
+	eventually(s.t, "the letter that asks", patience, 50*time.Millisecond, func() bool {
+		links = s.letterFor(s.who.Email).links("/r/")
+		return len(links) > 0
+	})
+	if got := s.answer(s.who.Email, "workshops"); got == granted {
+		s.t.Errorf("before the confirmation the answer is %q", got)
+	}
+	return links[0]
 }
 
 // TestPublicPagesForEverybody: every public page in a real browser, in both
@@ -72,22 +95,34 @@ func TestPublicPagesForEverybody(t *testing.T) {
 	b := openBrowser(t)
 	b.person()
 	s := openGarden(t)
+	t.Run("eyes", func(t *testing.T) { b.on(t).findsFaults(axe(t)) })
 	t.Run("accessible", func(t *testing.T) { s.examined(b.on(t)) })
 	t.Run("keyboard", func(t *testing.T) { s.byKeyboard(b.on(t)) })
 	t.Run("pictures", func(t *testing.T) { s.pictures(b.on(t)) })
 	t.Run("scriptless", func(t *testing.T) { s.withoutScripts(b.on(t)) })
 }
 
+// view is a page, and the button that leads to what is looked at.
+type view struct{ name, address, press string }
+
+// english are the pages of the front door, which people do not come to by a
+// letter.
+func (v view) english() bool { return v.name == "nowhere" || v.name == "status" }
+
 // views lists the pages, and how to come to those that answer a button.
-func (s *garden) views() []struct{ name, address, press string } {
+func (s *garden) views() []view {
 	gone := regexp.MustCompile(`/p/.*`).ReplaceAllString(s.p, "/p/nothing")
-	return []struct{ name, address, press string }{
+	return []view{
 		{"unsubscribe", s.u, ""},
 		{"preferences", s.p, ""},
 		{"preferences, done", s.p + "?done=stopped&topic=offers", ""},
 		{"preferences, wrong", s.p, "button[value=move]"},
 		{"erase", s.p + "?step=erase", ""},
 		{"gone", gone, ""},
+		{"nowhere", "http://" + s.listen + "/nowhere", ""},
+		{"status", "http://" + s.listen + "/", ""},
+		{"request", s.r, ""},
+		{"request, wrong", gone[:strings.LastIndex(gone, "/p/")] + "/r/nothing", ""},
 		{"form", "http://" + s.listen + "/f/garden", ""},
 		{"form, wrong", "http://" + s.listen + "/f/garden", "form button[type=submit]"},
 	}
@@ -106,7 +141,7 @@ func (s *garden) examined(b *tab) {
 					eval[bool](b, `document.querySelectorAll("[required]").forEach(e => e.removeAttribute("required")); true`)
 					b.submit(v.press)
 				}
-				if got := eval[string](b, "document.documentElement.lang"); got != lang {
+				if got := eval[string](b, "document.documentElement.lang"); got != lang && !v.english() {
 					b.t.Errorf("%s is in %q", what, got)
 				}
 				eval[bool](b, `document.querySelectorAll("details").forEach(d => d.open = true); true`)
@@ -194,6 +229,12 @@ func (s *garden) withoutScripts(b *tab) {
 	press("letter", "wish", "On a break until")
 	b.do("choose", chromedp.SetValue(chromedp.CSS("#zone"), "Europe/Vienna"), chromedp.SetValue(chromedp.CSS("#language"), "de"))
 	press("", "self", "Gespeichert.")
+	b.do("open the letter's link", chromedp.Navigate(s.r))
+	b.submit("form button")
+	if got := s.answer(s.who.Email, "workshops"); got != granted {
+		b.t.Errorf("after the confirmation the answer is %q:\n%s", got, b.text())
+	}
+	b.do("back", chromedp.Navigate(s.p))
 	press("", "object", "Alle Werbung ist beendet.")
 	for topic, want := range map[string]string{"offers": withdrawn, "letter": withdrawn, "workshops": withdrawn, "tracking": withdrawn, "service": granted} {
 		if got := s.answer(s.who.Email, topic); got != want {

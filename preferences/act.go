@@ -194,7 +194,11 @@ func (s *Service) Object(ctx context.Context, a Act) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	if _, err = s.record(ctx, "consent.object", "", a, entries...); err != nil || !stopped {
+	// The evidence of the act first; the mark adds what was not on the page.
+	if _, err = s.record(ctx, "consent.object", "", a, entries...); err != nil {
+		return err
+	}
+	if err := s.o.Object(ctx, a.Contact, source); err != nil || !stopped {
 		return err
 	}
 	return s.left(ctx, a, "objection")

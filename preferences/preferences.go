@@ -59,6 +59,9 @@ type Options struct {
 	Letter func(ctx context.Context, run, contact int64) (string, error)
 	// Notice names the text of a stored wording that stands in a language.
 	Notice func(ctx context.Context, wording, locale string) (consent.NoticeRef, error)
+	// Object marks that a person objects to all marketing, to later topics too,
+	// and to profiles for it.
+	Object func(ctx context.Context, contact int64, source string) error
 	Now    func() time.Time
 }
 

@@ -44,6 +44,10 @@ func (h *House) centre(sink responses.Sink) (*preferences.Service, error) {
 			d, err := h.Store.Delivered(ctx, run, contact)
 			return d.Address, err
 		},
+		Object: func(ctx context.Context, contact int64, source string) error {
+			_, err := h.Rights.Object(ctx, contact, source)
+			return err
+		},
 		Notice: h.notice, Now: h.now,
 	}), nil
 }

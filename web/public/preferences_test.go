@@ -46,6 +46,7 @@ func (s *site) centre() *preferences.Service {
 	return preferences.New(preferences.Options{
 		Ledger: s.Consent, People: persons{s}, Requests: &s.asked, Audit: access.New(s.Store, time.Now), Sink: direct{s.Store},
 		Drivers: s.Drivers, Reaches: []string{"mailer", "pigeon"}, Asks: []string{"mailer"}, Tracking: preferences.TrackedByConsent,
+		Object: func(context.Context, int64, string) error { s.objections++; return nil },
 		Letter: func(context.Context, int64, int64) (string, error) { return s.letter, nil },
 		Notice: func(ctx context.Context, wording, locale string) (consent.NoticeRef, error) {
 			w, err := s.Consent.LatestWording(ctx, wording, locale)
@@ -165,6 +166,9 @@ func TestObjection(t *testing.T) {
 	s := newSite(t)
 	s.has(t, s.press(t, "do=object"), "All advertising has ended.", "Belongs to your orders")
 	s.press(t, "do=object")
+	if s.objections != 1 {
+		t.Errorf("%d marks", s.objections)
+	}
 	sheet, err := s.Consent.Show(t.Context(), s.contact)
 	if err != nil {
 		t.Fatal(err)

@@ -31,7 +31,9 @@ type site struct {
 	contact int64
 	links   *responses.Links
 	asked   asked
-	theme   public.Theme
+	// objections counts the marks.
+	objections int
+	theme      public.Theme
 	// letter is where the letter of the link went.
 	letter string
 	// away makes the link tables and letters unreadable.
