@@ -62,7 +62,7 @@ func (c *cli) printWhy(w io.Writer, y campaigns.Why) {
 		}
 		t.row(g.Name, string(g.Outcome), says, rowName(g.Row), c.rowAt(g.Row), dash(by))
 		for _, p := range g.Parts {
-			t.row("", answered(p.Holds), p.Condition, values(p.Values), "", "")
+			t.row("", answered(p.Holds), p.Condition, dash(values(p.Values)), "-", "-")
 		}
 	}
 	t.write(w)
