@@ -220,7 +220,7 @@ func (s *Service) permit(ctx context.Context, m Single, r Run, person contacts.C
 		basis = consent.ByContract
 	}
 	_, err = s.consent.Grant(ctx, consent.Entry{
-		Contact: person.ID, Driver: r.Driver, Topic: r.Topic, Basis: basis, Source: m.Source,
+		Contact: person.ID, Driver: r.Driver, Topic: r.Topic, Basis: basis, Source: m.Source, Method: consent.ByAPI,
 	})
 	if err != nil {
 		return fmt.Errorf("record why contact %s may be written to: %w", person.UID, err)

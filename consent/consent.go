@@ -202,12 +202,13 @@ type Outcome struct {
 	Entry   int64 // the new line; 0: nothing was written
 	Written bool
 	Answer  Answer // afterwards
-	Err     error  // ErrWithdrawn, ErrNoSource, ErrNoAddress, or nil
+	Err     error  // ErrWithdrawn, ErrEnded, ErrNoSource, ErrNoAddress, or nil
 }
 
 // Why an entry was not taken. Each is a sentence that can follow a name.
 var (
 	ErrWithdrawn = errors.New("the person has withdrawn or objected; only a newer consent (consent_at) with --resubscribe overturns that")
+	ErrEnded     = errors.New("what the person agreed to has come to its end; only a newer consent (consent_at) renews it")
 	ErrNoSource  = errors.New("nobody becomes granted without a source (--source, consent_source)")
 	ErrNoAddress = errors.New("there is no address of that kind")
 )
@@ -221,8 +222,8 @@ const again = time.Hour
 // heard, however old, and said anew it counts anew. A "yes" never overturns a
 // "no" unless it is dated, newer than the last "no" and resubscribes, and an
 // older "yes" never replaces a newer one. A newer "yes" renews one that has an
-// end, and an expiry ends what waits and a "yes" whose end has come, nothing
-// else. Nothing is written when nothing would change.
+// end, an expiry ends what waits and a "yes" whose end has come, nothing else,
+// and what has ended so is not given again by a file that names no time. Nothing is written when nothing would change.
 func Next(cur Current, e Entry) (next Current, changes bool, err error) {
 	next = cur
 	next.State, next.Answer, next.Basis = e.State, e.State.Answer(), e.Basis
@@ -260,6 +261,9 @@ func yes(cur, next Current, e Entry) (Current, bool, error) {
 	}
 	if cur.Answer == No && (!e.Resubscribe || e.Undated || !e.At.After(cur.At)) {
 		return cur, false, ErrWithdrawn
+	}
+	if e.Undated && e.State != Requested && (cur.Answer == None && cur.State == Expired || cur.Answer != No && cur.Ended(e.At)) {
+		return cur, false, ErrEnded
 	}
 	if cur.Answer == None || cur.Answer == No || cur.Ended(e.At) {
 		return next, true, nil

@@ -232,6 +232,9 @@ func (s *Store) judge(ctx context.Context, r runner, entries []consent.Entry) (j
 	if err := objections(ctx, r, entries, stands); err != nil {
 		return j, err
 	}
+	if err := s.expired(ctx, r, entries, stands); err != nil {
+		return j, err
+	}
 	notices, err := noticesOf(ctx, r, entries)
 	if err != nil {
 		return j, err

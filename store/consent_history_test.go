@@ -306,9 +306,15 @@ func TestTerms(t *testing.T) {
 		if err != nil || len(sheet.Standing) != 1 || sheet.Standing[0].Topic != "service" || sheet.History[2].State != consent.Expired || !sheet.History[2].At.Equal(first.Expires) {
 			t.Fatalf("%+v, %v", sheet, err)
 		}
-		_, err = h.Consent.Grant(t.Context(), e)
-		if err != nil && !errors.Is(err, consent.ErrWithdrawn) {
-			t.Fatal(err)
+		// A file that names no time gives nothing again; an act of today does.
+		e.Topic, e.Basis, e.State, e.Undated = "news", consent.ByConsent, consent.Granted, true
+		out, err := h.Consent.Record(t.Context(), e)
+		if err != nil || out[0].Written || !errors.Is(out[0].Err, consent.ErrEnded) {
+			t.Fatalf("%+v, %v", out, err)
+		}
+		e.Undated = false
+		if out, err = h.Consent.Record(t.Context(), e); err != nil || out[0].Answer != consent.Yes {
+			t.Fatalf("%+v, %v", out, err)
 		}
 	})
 }
