@@ -19,7 +19,7 @@ import (
 func newContactsCommand(c *cli) *cobra.Command {
 	return group("contacts", "people: import, export, list, show, put, update, erase", `A contact is a person: addresses, attributes, and an external ID of yours.
 Commands that take a CONTACT take any of them.`,
-		newContactsImport(c), newContactsExport(c), newContactsList(c), newContactsShow(c), newContactsPut(c), newContactsUpdate(c), newContactsErase(c))
+		newContactsImport(c), newContactsImportHistory(c), newContactsExport(c), newContactsList(c), newContactsShow(c), newContactsPut(c), newContactsUpdate(c), newContactsErase(c))
 }
 
 func newContactsExport(c *cli) *cobra.Command {

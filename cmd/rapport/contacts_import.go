@@ -20,8 +20,8 @@ import (
 // importFlags are the flags of contacts import.
 type importFlags struct {
 	contacts.ImportOptions
-	columns, types, grants []string
-	errors                 string
+	columns, types, grants, about []string
+	errors                        string
 }
 
 func newContactsImport(c *cli) *cobra.Command {
@@ -29,7 +29,8 @@ func newContactsImport(c *cli) *cobra.Command {
 	cmd := command("import FILE", "bring in contacts from a CSV file (- for the input), with their consents",
 		`rapport contacts import people.csv --dry-run
 rapport contacts import people.csv --grant email:newsletter --source "shop sign-up form v3" --errors bad.csv
-rapport contacts import export.csv --map "E-Mail=email" --map "Notes=-" --type points=number`,
+rapport contacts import export.csv --map "E-Mail=email" --map "Notes=-" --type points=number
+rapport contacts import audience.csv --preset mailchimp --for email:newsletter --source "audience Shop, export of 3 May"`,
 		c.inside(func(ctx context.Context, h *app.House, args []string) error {
 			return c.contactsImport(ctx, h, args[0], o)
 		}))
@@ -38,6 +39,8 @@ rapport contacts import export.csv --map "E-Mail=email" --map "Notes=-" --type p
 	f.StringArrayVar(&o.types, "type", nil, "declare attribute `NAME=TYPE`: "+strings.Join(contacts.Types(), ", ")+"; may be repeated")
 	f.BoolVar(&o.Pending, "pending", false, "what --grant permits waits for the person's own confirmation; rapport forms invite asks for it")
 	f.StringArrayVar(&o.grants, "grant", nil, "permission `DRIVER:TOPIC` for all rows that have the address; needs --source; may be repeated")
+	f.StringVar(&o.Preset, "preset", "", "the tool whose export it is: "+strings.Join(contacts.Presets(), ", ")+"; its columns are known by their names")
+	f.StringArrayVar(&o.about, "for", nil, "`DRIVER:TOPIC` that the file's opt-ins and opt-outs are about; may be repeated")
 	f.StringVar(&o.Source, "source", "", "where and how the consents were given, if the file does not say")
 	f.StringVar(&o.Basis, "basis", "", "ground in law of the consents (default consent)")
 	f.BoolVar(&o.Resubscribe, "resubscribe", false, "let a newer consent_at overturn a withdrawal")
@@ -107,6 +110,13 @@ func (o importFlags) options() (contacts.ImportOptions, error) {
 			return opts, err
 		}
 		opts.Grants = append(opts.Grants, g)
+	}
+	for _, text := range o.about {
+		g, err := contacts.ParseGrant(text)
+		if err != nil {
+			return opts, err
+		}
+		opts.About = append(opts.About, g)
 	}
 	if opts.Form.Delimiter == "tab" || opts.Form.Delimiter == `\t` {
 		opts.Form.Delimiter = "\t"
@@ -178,6 +188,7 @@ func printImport(w io.Writer, r contacts.Report, errorFile string) {
 		}
 		_, _ = fmt.Fprintln(w, "consents:", strings.Join(words, ", "))
 	}
+	printPeople(w, r)
 	if len(r.Attributes) > 0 {
 		var words []string
 		for _, k := range slices.Sorted(maps.Keys(r.Attributes)) {
@@ -194,6 +205,32 @@ func printImport(w io.Writer, r contacts.Report, errorFile string) {
 	printRows(w, "errors", r.Listed, r.Errors, errorFile)
 	skipped := max(r.Consents["skipped"]+r.Duplicates, int64(len(r.Skipped)))
 	printRows(w, "duplicates and consents not taken", r.Skipped, skipped, errorFile)
+}
+
+// printPeople says who may be written to after an import, and what to do about
+// those who may not.
+func printPeople(w io.Writer, r contacts.Report) {
+	said := func(title string, m map[string]int64, order ...string) {
+		var words []string
+		for _, k := range order {
+			if m[k] > 0 {
+				words = append(words, fmt.Sprintf("%s %d", strings.ReplaceAll(k, "_", " "), m[k]))
+			}
+		}
+		if len(words) > 0 {
+			_, _ = fmt.Fprintln(w, title+":", strings.Join(words, ", "))
+		}
+	}
+	said("people", r.People, "permitted", "not_permitted", "refused", "suppressed", "as_before")
+	said("history", r.History, "recorded", "known", "older", "refused", "suppressed")
+	if n := r.People["not_permitted"]; n > 0 {
+		_, _ = fmt.Fprintf(w, `%s stored without permission: nothing marketing is sent to them. If they agreed, say to what and where
+(--grant DRIVER:TOPIC --source "...", or columns consent:DRIVER:TOPIC and consent_source); if not, ask them.
+`, count(n, "person is", "people are"))
+	}
+	if n := r.People["refused"]; n > 0 {
+		_, _ = fmt.Fprintf(w, "%s withdrawn or objected; a file does not change that.\n", count(n, "person has", "people have"))
+	}
 }
 
 func printRows(w io.Writer, what string, list []contacts.RowNote, total int64, errorFile string) {

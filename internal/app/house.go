@@ -134,6 +134,7 @@ func (h *House) furnish() error {
 	h.Contacts = contacts.New(contacts.Options{Store: h.Store, Drivers: h.Drivers, Fingerprint: fingerprint, Now: h.now, Random: h.random})
 	h.Consent = consent.New(consent.Options{Store: h.Store, Drivers: h.Drivers, Fingerprint: fingerprint, Now: h.now, Random: h.random})
 	h.Daily(h.expireConsent())
+	h.Daily(h.endDomains())
 	h.Templates = templates.NewService(h.Store, h.Drivers, h.templateSchema, h.now, h.random)
 	var err error
 	if h.home, err = time.LoadLocation(h.Config.Zone); err != nil {
