@@ -51,6 +51,7 @@ func TestLoad(t *testing.T) {
 			t.Run("sink", func(t *testing.T) { load{postgres: postgres}.run(t) })
 			t.Run("postfix", func(t *testing.T) { load{postgres: postgres, postfix: "discard:"}.run(t) })
 			t.Run("maildir", func(t *testing.T) { load{postgres: postgres, postfix: "virtual:"}.run(t) })
+			t.Run("unsubscribe", func(t *testing.T) { load{postgres: postgres}.leave(t) })
 			t.Run("kill", func(t *testing.T) { load{postgres: postgres, kills: 3}.run(t) })
 			t.Run("kill-postfix", func(t *testing.T) { load{postgres: postgres, kills: 3, postfix: "discard:"}.run(t) })
 			if postgres {
