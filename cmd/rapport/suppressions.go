@@ -155,7 +155,11 @@ rapport suppressions add --domain example.com --subdomains --until 2027-01-31 --
 			}
 			known := len(args) + len(b.domains) - added
 			return c.show(map[string]int{"added": added, "known": known}, func(w io.Writer) {
-				_, _ = fmt.Fprintf(w, "%d suppressed, %d were before\n", added, known)
+				what := count(added, "address", "addresses")
+				if len(b.domains) > 0 {
+					what = count(added, "address or domain", "addresses and domains")
+				}
+				_, _ = fmt.Fprintf(w, "%s suppressed, %d were before\n", what, known)
 			})
 		}))
 	cmd.Flags().StringVar(&reason, "reason", "", strings.Join(consent.Reasons(), ", ")+" (default manual)")
@@ -226,7 +230,10 @@ rapport suppressions import list.csv --column value=E-Mail --column at=Since --k
 				return err
 			}
 			return c.show(r, func(w io.Writer) {
-				_, _ = fmt.Fprintf(w, "%s: %d added, %d known, %d skipped, %d errors\n", count(r.Rows, "row", "rows"), r.Added, r.Known, r.Skipped, r.Errors)
+				_, _ = fmt.Fprintf(w, "%s: %d added, %d known, %d errors\n", count(r.Rows, "row", "rows"), r.Added, r.Known, r.Errors)
+				if r.Skipped > 0 {
+					_, _ = fmt.Fprintf(w, "%s forbid no address\n", count(r.Skipped, "row", "rows"))
+				}
 				for _, e := range r.Listed {
 					_, _ = fmt.Fprintf(w, "  line %d: %s\n", e.Line, clean(e.Reason, false))
 				}
