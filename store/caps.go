@@ -12,8 +12,9 @@ import (
 // nothing while nobody asked for anything.
 const qWishes query = `
 SELECT d.id, p.driver, COALESCE(t.name, ''), p.paused_until, p.every
-FROM {{each $1}} CROSS JOIN deliveries d CROSS JOIN preferences p LEFT JOIN topics t ON t.id = p.topic_id
-WHERE EXISTS (SELECT 1 FROM preferences) AND d.id = CAST(e.value AS BIGINT) AND p.contact_id = d.contact_id
+FROM (SELECT 1 FROM preferences LIMIT 1) x CROSS JOIN {{each $1}} CROSS JOIN deliveries d CROSS JOIN preferences p
+LEFT JOIN topics t ON t.id = p.topic_id
+WHERE d.id = CAST(e.value AS BIGINT) AND p.contact_id = d.contact_id
 ORDER BY d.id, p.driver, p.topic_id`
 
 const qLetters query = `

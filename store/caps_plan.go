@@ -13,8 +13,8 @@ import (
 // Who asked for a pause that is longer than a message keeps is not planned.
 // While nobody asked for anything the statement ends before it begins.
 const qPausedFor = `
-FROM {{each $2}} CROSS JOIN preferences p CROSS JOIN deliveries d
-WHERE EXISTS (SELECT 1 FROM preferences) AND p.contact_id = CAST(e.value AS BIGINT) AND p.paused_until > 0
+FROM (SELECT 1 FROM preferences LIMIT 1) x CROSS JOIN {{each $2}} CROSS JOIN preferences p CROSS JOIN deliveries d
+WHERE p.contact_id = CAST(e.value AS BIGINT) AND p.paused_until > 0
   AND (p.driver = '' OR p.driver = $3) AND (p.topic_id = 0 OR p.topic_id = $4)
   AND d.run_id = $1 AND d.contact_id = p.contact_id AND d.state = 'queued' AND d.expires_at > 0 AND d.expires_at <= p.paused_until`
 
