@@ -51,9 +51,11 @@ func asCSV(w io.Writer) (write func(Proof) error, flush func() error) {
 	return func(p Proof) error {
 			if !head {
 				head = true
-				if err := out.Write([]string{"entry", "contact", "driver", "topic", "state", "basis", "at", "recorded_at", "commitment", "address", "source", "wording", "ip", "agent", "actor",
+				if err := out.Write([]string{
+					"entry", "contact", "driver", "topic", "state", "basis", "at", "recorded_at", "commitment", "address", "source", "wording", "ip", "agent", "actor",
 					"schema", "expires", "given", "controller", "channel", "notice", "notice_version", "notice_locale", "notice_hash", "categories",
-					"method", "form", "url", "reference", "message_id", "mailed_at", "clock", "jurisdiction"}); err != nil {
+					"method", "form", "url", "reference", "message_id", "mailed_at", "clock", "jurisdiction",
+				}); err != nil {
 					return err
 				}
 			}

@@ -32,11 +32,8 @@ type Service struct {
 // Options is what a Service is made of.
 type Options struct {
 	Store interface {
-		Store
-		SealStore
+		LedgerStore
 		TopicStore
-		WordingStore
-		ExpiryStore
 		SuppressionStore
 		DomainStore
 		PreferenceStore

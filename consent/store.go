@@ -28,6 +28,14 @@ type Store interface {
 	Rebuild(ctx context.Context, contact int64) error
 }
 
+// LedgerStore is the ledger with everything that vouches for it.
+type LedgerStore interface {
+	Store
+	SealStore
+	WordingStore
+	ExpiryStore
+}
+
 // SealStore keeps the seals of the ledger.
 type SealStore interface {
 	// Horizon returns the last seal and the highest number below which no line
