@@ -45,6 +45,10 @@ SELECT e.value ->> 0, e.value ->> 1, NULL, e.value ->> 3, '', e.value ->> 5, CAS
 FROM {{each $1}} WHERE true
 ON CONFLICT (kind, hash) DO UPDATE SET value = NULL, detail = '', reference = ''`
 
+// The plain value beside a suppression, of whichever kind, is the person's too.
+const qHidePlain query = `
+UPDATE suppressions SET value = NULL, detail = '', reference = '' WHERE value IN (SELECT e.value ->> 0 FROM {{each $1}})`
+
 const qTopicsOfPerson query = `
 SELECT DISTINCT n.driver, n.topic_id, t.name FROM consent_entries n JOIN topics t ON t.id = n.topic_id WHERE n.contact_id = $1
 ORDER BY n.driver, t.name`
@@ -224,6 +228,7 @@ func (t tx) suppressErased(ctx context.Context, c contacts.Contact, e rights.Era
 		return nil, fmt.Errorf("gather addresses: %w", err)
 	}
 	had.add(c.ExternalID)
+	plain := [][]string{}
 	known := map[rights.Hash]string{}
 	for _, a := range c.Addresses {
 		known[rights.Hash{Kind: a.Kind, Hash: a.Hash}] = a.Value
@@ -231,12 +236,18 @@ func (t tx) suppressErased(ctx context.Context, c contacts.Contact, e rights.Era
 	for _, r := range rows {
 		had.add(r.value)
 		had.add(r.given)
+		if r.value != "" {
+			plain = append(plain, []string{r.value})
+		}
 		if r.kind == "" && e.Kind != nil {
 			r.kind = e.Kind(r.driver)
 		}
 		if r.kind != "" && r.value != "" && e.Mark != nil {
 			known[rights.Hash{Kind: r.kind, Hash: e.Mark(r.kind, r.value)}] = r.value
 		}
+	}
+	if _, err := t.exec(ctx, qHidePlain, asJSON(plain)); err != nil {
+		return nil, fmt.Errorf("hide suppressed addresses: %w", err)
 	}
 	if _, err = collect(ctx, t, qFormerOf, func(scan func(...any) error) (struct{}, error) {
 		var h rights.Hash
