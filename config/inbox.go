@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -17,7 +18,7 @@ import (
 // Mailbox is a mailbox that answers come back to, read by IMAP.
 type Mailbox struct {
 	Name     string            `json:"name" help:"Unique name"`
-	URL      Address           `json:"url,omitempty" help:"imaps://user:password@host for TLS from the start, imap://… for STARTTLS; ?tls=none for a server on this machine only; percent-encode special characters"`
+	URL      Address           `json:"url" help:"imaps://user:password@host for TLS from the start, imap://… for STARTTLS; ?tls=none for a server on this machine only; percent-encode special characters"`
 	URLFile  string            `json:"url_file,omitempty" help:"File that holds the url"`
 	Address  string            `json:"address" help:"Where people write to end something: stands in List-Unsubscribe of the channels; empty: none does"`
 	Channels []string          `json:"channels,omitempty" help:"Channels whose letters name the address; empty: all that know of one"`
@@ -59,9 +60,9 @@ func (m Mailbox) Login() (Login, error) {
 	case u.Scheme == "imap" && mode == "none" && isLoopback(l.Host):
 		l.Plain = true
 	case u.Scheme == "imap" && mode == "none":
-		return Login{}, fmt.Errorf("a password is never sent in clear text to another machine; leave out tls=none")
+		return Login{}, errors.New("a password is never sent in clear text to another machine; leave out tls=none")
 	default:
-		return Login{}, fmt.Errorf("must begin with imaps:// or imap://; the only setting after it is tls=none")
+		return Login{}, errors.New("must begin with imaps:// or imap://; the only setting after it is tls=none")
 	}
 	if u.Port() != "" {
 		port = u.Port()

@@ -27,7 +27,7 @@ func TestMailboxes(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, b := c.Mailboxes[0], c.Mailboxes[1]
-	if a.Folder != "INBOX" || a.Done != "Rapport" || time.Duration(a.Every.Or(0)) != time.Minute || b.Done != "" || time.Duration(b.Every.Or(0)) != 10*time.Second {
+	if a.Folder != "INBOX" || a.Done != "Rapport" || a.Every.Or(0) != time.Minute || b.Done != "" || b.Every.Or(0) != 10*time.Second {
 		t.Errorf("%+v\n%+v", a, b)
 	}
 	one, err := a.Login()

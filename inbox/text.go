@@ -169,8 +169,8 @@ func endLine(b *strings.Builder) {
 }
 
 func lastIndex(list []string, want string) int {
-	for i := len(list) - 1; i >= 0; i-- {
-		if list[i] == want {
+	for i, v := range slices.Backward(list) {
+		if v == want {
 			return i
 		}
 	}

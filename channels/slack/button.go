@@ -125,15 +125,12 @@ func (c *channel) Hear(header http.Header, body []byte) (channels.Pressed, error
 	if !c.heard.first([sha256.Size]byte(given), now) {
 		return channels.Pressed{}, channels.ErrForeign
 	}
-	return c.pressed(body)
+	return pressed(body), nil
 }
 
 // pressed reads the interaction. What is none of ours is the zero Pressed.
-func (c *channel) pressed(body []byte) (channels.Pressed, error) {
+func pressed(body []byte) channels.Pressed {
 	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return channels.Pressed{}, nil //nolint:nilerr // genuine, and nothing to us
-	}
 	var in struct {
 		Type    string `json:"type"`
 		Answer  string `json:"response_url"`
@@ -143,15 +140,15 @@ func (c *channel) pressed(body []byte) (channels.Pressed, error) {
 			Value string `json:"value"`
 		} `json:"actions"`
 	}
-	if json.Unmarshal([]byte(form.Get("payload")), &in) != nil || in.Type != "block_actions" {
-		return channels.Pressed{}, nil
+	if err != nil || json.Unmarshal([]byte(form.Get("payload")), &in) != nil || in.Type != "block_actions" {
+		return channels.Pressed{}
 	}
 	for _, a := range in.Actions {
 		if a.ID == stopID {
-			return channels.Pressed{Token: a.Value, By: in.User.ID, Answer: in.Answer}, nil
+			return channels.Pressed{Token: a.Value, By: in.User.ID, Answer: in.Answer}
 		}
 	}
-	return channels.Pressed{}, nil
+	return channels.Pressed{}
 }
 
 // Confirm implements channels.Listener: it shows a line to the person who

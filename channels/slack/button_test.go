@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -26,9 +27,7 @@ func door(t *testing.T, s *fake.Server, more map[string]any) (channels.Listener,
 		t.Fatal(err)
 	}
 	all := map[string]any{"signing_secret": signing, "answer_hosts": []string{u.Host}}
-	for k, v := range more {
-		all[k] = v
-	}
+	maps.Copy(all, more)
 	ch, ok := open(t, s, all).(channels.Listener)
 	if !ok {
 		t.Fatal("the channel hears nothing")

@@ -51,14 +51,14 @@ func (r *Reader) open(ctx context.Context) (*session, error) {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
 	s.conn = conn
-	if err := s.within(ctx, dialTime+commandTime, func() error { return s.enter() }); err != nil {
+	if err := s.within(ctx, dialTime+commandTime, func() error { return s.enter(ctx) }); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *session) enter() error {
+func (s *session) enter(ctx context.Context) error {
 	set := s.r.s
 	o := &imapclient.Options{TLSConfig: set.tls(), UnilateralDataHandler: &imapclient.UnilateralDataHandler{
 		Mailbox: func(d *imapclient.UnilateralDataMailbox) {
@@ -75,7 +75,7 @@ func (s *session) enter() error {
 		c := set.tls()
 		c.NextProtos = []string{"imap"}
 		secure := tls.Client(s.conn, c)
-		if err := secure.Handshake(); err != nil {
+		if err := secure.HandshakeContext(ctx); err != nil {
 			return fmt.Errorf("encrypt: %w", err)
 		}
 		s.client = imapclient.New(secure, o)

@@ -135,6 +135,7 @@ func (h *House) furnish() error {
 	h.Consent = consent.New(consent.Options{Store: h.Store, Drivers: h.Drivers, Fingerprint: fingerprint, Now: h.now, Random: h.random})
 	h.Daily(h.expireConsent())
 	h.Daily(h.endDomains())
+	h.Daily(h.forgetMails())
 	h.Templates = templates.NewService(h.Store, h.Drivers, h.templateSchema, h.now, h.random)
 	var err error
 	if h.home, err = time.LoadLocation(h.Config.Zone); err != nil {

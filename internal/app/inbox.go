@@ -119,9 +119,11 @@ func (h *House) mailboxes(sink responses.Sink, meters prometheus.Registerer) []l
 		})
 	}
 	if meters != nil {
-		meters.MustRegister(mailMeter{desk: desk, readers: list, desc: prometheus.NewDesc(
-			"rapport_inbox_mails_total", "Mails that were read, by what they turned out to be.", []string{"outcome"}, nil),
-			up: prometheus.NewDesc("rapport_inbox_up", "Whether the mailbox could be read at the latest try.", []string{"mailbox"}, nil)})
+		meters.MustRegister(mailMeter{
+			desk: desk, readers: list, desc: prometheus.NewDesc(
+				"rapport_inbox_mails_total", "Mails that were read, by what they turned out to be.", []string{"outcome"}, nil),
+			up: prometheus.NewDesc("rapport_inbox_up", "Whether the mailbox could be read at the latest try.", []string{"mailbox"}, nil),
+		})
 	}
 	return parts
 }

@@ -181,7 +181,7 @@ func (s *Server) Mails(folder string) ([]Mail, error) {
 	}
 	data, err := c.Select(folder, &imap.SelectOptions{ReadOnly: true}).Wait()
 	if err != nil || data.NumMessages == 0 {
-		return nil, nil //nolint:nilerr // no such folder: no mails
+		return nil, nil
 	}
 	var all imap.SeqSet
 	all.AddRange(1, data.NumMessages)

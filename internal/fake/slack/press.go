@@ -17,6 +17,9 @@ import (
 	"rapport/internal/fake/receiver"
 )
 
+// pressTime is how long a press waits for its answer; Slack waits three seconds.
+const pressTime = 10 * time.Second
+
 // Press is how somebody presses the button of a message. The zero value, with
 // To, does it like Slack: signed, and now.
 type Press struct {
@@ -86,7 +89,8 @@ func (s *Server) Press(ctx context.Context, m *Message, p Press) (int, error) {
 		return 0, fmt.Errorf("press: %w", err)
 	}
 	req.Header = header
-	res, err := http.DefaultClient.Do(req)
+	client := &http.Client{Timeout: pressTime}
+	res, err := client.Do(req)
 	if err != nil {
 		return 0, fmt.Errorf("press: %w", err)
 	}
