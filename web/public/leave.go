@@ -130,7 +130,7 @@ func body(w http.ResponseWriter, r *http.Request) map[string]string {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	var err error
 	if kind == "multipart/form-data" {
-		err = r.ParseMultipartForm(maxBody) //nolint:gosec // the body is bounded just above
+		err = r.ParseMultipartForm(maxBody)
 	} else {
 		err = r.ParseForm()
 	}
