@@ -23,7 +23,7 @@ type Book struct {
 }
 
 // builtin reads the files that come with the program, once a process.
-var builtin = sync.OnceValues(func() ([]*Calendar, error) { //nolint:gochecknoglobals // embedded data, read once
+var builtin = sync.OnceValues(func() ([]*Calendar, error) {
 	files, err := fs.Glob(data, "data/*.yaml")
 	if err != nil {
 		return nil, err

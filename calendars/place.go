@@ -12,7 +12,7 @@ import (
 var zoneLines string
 
 // zones is the time zone of each country that has one only, by ISO 3166 code.
-var zones = sync.OnceValue(func() map[string]string { //nolint:gochecknoglobals // embedded data, read once
+var zones = sync.OnceValue(func() map[string]string {
 	out := map[string]string{}
 	for line := range strings.Lines(zoneLines) {
 		if country, zone, ok := strings.Cut(strings.TrimSpace(line), " "); ok && country != "#" {

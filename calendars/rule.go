@@ -20,7 +20,7 @@ var (
 )
 
 // weekdays by the three letters people write.
-var weekdays = map[string]time.Weekday{ //nolint:gochecknoglobals // words, never changed
+var weekdays = map[string]time.Weekday{
 	"sun": time.Sunday, "mon": time.Monday, "tue": time.Tuesday, "wed": time.Wednesday,
 	"thu": time.Thursday, "fri": time.Friday, "sat": time.Saturday,
 }
@@ -72,7 +72,7 @@ func parseRule(text string) (rule, error) {
 
 // number reads digits with or without a sign; nothing is 0.
 func number(digits string) int {
-	n, _ := strconv.Atoi(digits) //nolint:errcheck // the pattern has only let digits through
+	n, _ := strconv.Atoi(digits) // the pattern has only let digits through
 	return n
 }
 

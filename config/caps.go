@@ -229,7 +229,7 @@ func (c Cap) Span() (in time.Duration, period string, err error) {
 		return 0, c.In, nil
 	}
 	if m := daysPattern.FindStringSubmatch(c.In); m != nil {
-		n, _ := strconv.Atoi(m[1]) //nolint:errcheck // three digits
+		n, _ := strconv.Atoi(m[1]) // three digits
 		in = time.Duration(n) * 24 * time.Hour
 	} else if in, err = time.ParseDuration(c.In); err != nil {
 		return 0, "", fmt.Errorf("%q is not a time; write it like 7d or 24h, or day, week, month", c.In)

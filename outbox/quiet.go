@@ -154,7 +154,7 @@ func Spread(delivery int64, within time.Duration) time.Duration {
 	if within <= 0 {
 		return 0
 	}
-	x := uint64(delivery) * 0x9E3779B97F4A7C15 // Knuth's multiplicative hashing: neighbours go far apart
+	x := uint64(delivery) * 0x9E3779B97F4A7C15 //nolint:gosec // numbers are not negative; multiplicative hashing (Knuth): neighbours go far apart
 	x ^= x >> 32
 	return time.Duration(float64(x%1_000_000) / 1_000_000 * float64(within))
 }

@@ -64,8 +64,16 @@ func TestQuietEnds(t *testing.T) {
 func TestQuietSpecRefuses(t *testing.T) {
 	t.Parallel()
 	for _, s := range []outbox.QuietSpec{
-		{}, {From: "21:00"}, {To: "08:00"}, {From: "21:00", To: "21:00"}, {From: "9 pm", To: "08:00"}, {From: "21:00", To: "8"},
-		{From: "21:00", To: "08:00", Zone: "Berlin"}, {AllDay: []string{"mon-sun"}}, {AllDay: []string{"day"}}, {From: "21:00", To: "08:00", Days: []string{"x"}},
+		{},
+		{From: "21:00"},
+		{To: "08:00"},
+		{From: "21:00", To: "21:00"},
+		{From: "9 pm", To: "08:00"},
+		{From: "21:00", To: "8"},
+		{From: "21:00", To: "08:00", Zone: "Berlin"},
+		{AllDay: []string{"mon-sun"}},
+		{AllDay: []string{"day"}},
+		{From: "21:00", To: "08:00", Days: []string{"x"}},
 	} {
 		if _, err := s.Parse(); err == nil {
 			t.Errorf("%+v is taken", s)
