@@ -144,7 +144,8 @@ func objections(ctx context.Context, r runner, entries []consent.Entry, stands m
 	for _, e := range entries {
 		at, objects := objectors[e.Contact]
 		key := slot{e.Contact, e.Driver, e.Topic}
-		if _, said := stands[key]; objects && !said && marketing[e.Topic] {
+		// A "no" of its own is written down all the same.
+		if _, said := stands[key]; objects && !said && marketing[e.Topic] && e.State.Answer() != consent.No {
 			stands[key] = consent.Current{
 				Contact: e.Contact, Driver: e.Driver, Topic: e.Topic, Answer: consent.No, State: consent.Objected, At: at,
 			}
