@@ -100,9 +100,6 @@ func (s *storm) prepare() {
 func (s *storm) blow(over func() bool) {
 	s.t.Helper()
 	who := s.people.willing()
-	// The order of the list is the order of sending: from the end, so that those
-	// who leave are still there, and every third from the front.
-	slices.Reverse(who)
 	tick := time.NewTicker(s.every)
 	defer tick.Stop()
 	forms := []struct{ kind, body string }{
@@ -111,12 +108,12 @@ func (s *storm) blow(over func() bool) {
 		{"text/plain", "List-Unsubscribe=One-Click"},
 	}
 	for i := 0; !over() && i < len(who); i++ {
-		<-tick.C
 		at := i * 7919 % len(who) // all over the list
 		to := who[at]
 		if _, done := s.told[to]; done || s.mail.Journal().Accepted(to) > 0 {
 			continue
 		}
+		<-tick.C
 		f := forms[i%len(forms)]
 		began := time.Now()
 		status, err := s.click(s.links[to], f.kind, f.body)
