@@ -193,7 +193,7 @@ func (b *tab) picture(path string) {
 	if err != nil {
 		b.t.Fatalf("picture: %v", err)
 	}
-	if err := os.WriteFile(path, png, 0o644); err != nil { //nolint:gosec // a picture of invented people
+	if err := os.WriteFile(path, png, 0o600); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -21,7 +21,6 @@ import (
 type garden struct {
 	*rig
 	who  person
-	mail string // the person's address
 	p, u string // links of the letter
 	r    string // link of the letter that asks for a confirmation
 	axe  string
@@ -52,7 +51,7 @@ func openGarden(t *testing.T) *garden {
 	}
 	r.file("logo.svg", gardenLogo)
 	s := &garden{rig: r, axe: axe(t)}
-	s.who = person{ID: "anna", Email: "anna@mail.example", Locale: "", Consent: granted, Attributes: slices.Clone(r.people.at(0).Attributes)}
+	s.who = person{ID: "anna", Email: "anna@mail.example", Locale: "en", Zone: "Europe/Berlin", Consent: granted, Attributes: slices.Clone(r.people.at(0).Attributes)}
 	r.must("contacts", "import", r.people.write(t, r.dir, r.people.row(s.who)))
 	r.must("consent", "grant", s.who.Email, "email:letter", "--source", "paper form 7")
 	r.letter()
@@ -97,8 +96,8 @@ func TestPublicPagesForEverybody(t *testing.T) {
 	s := openGarden(t)
 	t.Run("eyes", func(t *testing.T) { b.on(t).findsFaults(axe(t)) })
 	t.Run("accessible", func(t *testing.T) { s.examined(b.on(t)) })
-	t.Run("keyboard", func(t *testing.T) { s.byKeyboard(b.on(t)) })
 	t.Run("pictures", func(t *testing.T) { s.pictures(b.on(t)) })
+	t.Run("keyboard", func(t *testing.T) { s.byKeyboard(b.on(t)) })
 	t.Run("scriptless", func(t *testing.T) { s.withoutScripts(b.on(t)) })
 }
 
@@ -216,7 +215,7 @@ func (s *garden) withoutScripts(b *tab) {
 		b.submit(selector)
 		said(words)
 	}
-	if s.answer(s.who.Email, "offers") == granted {
+	if s.answer(s.who.Email, "offers") == granted { // the keyboard did not come by
 		press("offers", "stop", "“Offers of the season” has ended.")
 	}
 	press("offers", "start", "“Offers of the season” is on.")

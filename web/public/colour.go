@@ -68,11 +68,9 @@ func mix(a, b rgb, part float64) rgb {
 	return rgb{blend(a.r, b.r), blend(a.g, b.g), blend(a.b, b.b)}
 }
 
-// The ends of the scale.
-var (
-	white = rgb{1, 1, 1}
-	black = rgb{}
-)
+// white and black are the ends of the scale.
+func white() rgb { return rgb{1, 1, 1} }
+func black() rgb { return rgb{} }
 
 // readable returns the colour nearest to want, on the way to black or white,
 // whose contrast with each of the grounds is at least ratio; the shorter way
@@ -89,7 +87,7 @@ func readable(want rgb, ratio float64, grounds ...rgb) rgb {
 	for i := range steps + 1 {
 		part := float64(i) / steps
 		best, found := want, 0.0
-		for _, end := range []rgb{black, white} {
+		for _, end := range []rgb{black(), white()} {
 			if c := mix(end, want, part); worst(c) >= ratio && worst(c) > found {
 				best, found = c, worst(c)
 			}
@@ -98,17 +96,17 @@ func readable(want rgb, ratio float64, grounds ...rgb) rgb {
 			return best
 		}
 	}
-	if worst(black) > worst(white) {
-		return black
+	if worst(black()) > worst(white()) {
+		return black()
 	}
-	return white
+	return white()
 }
 
 // toward makes a colour as light or dark as lum, keeping its hue.
 func toward(c rgb, lum float64) rgb {
-	end := black
+	end := black()
 	if c.luminance() < lum {
-		end = white
+		end = white()
 	}
 	best := c
 	for i := range 201 {

@@ -5,6 +5,7 @@ import (
 	"image"
 	"image/jpeg"
 	"image/png"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -71,7 +72,7 @@ func TestReadPicture(t *testing.T) {
 func TestLogoIsServedAsAPicture(t *testing.T) {
 	p := &Pages{}
 	w := httptest.NewRecorder()
-	p.picture(&Picture{Type: svgType, Data: []byte("<svg/>")})(w, httptest.NewRequest("GET", logoPath, nil))
+	p.picture(&Picture{Type: svgType, Data: []byte("<svg/>")})(w, httptest.NewRequest(http.MethodGet, logoPath, nil))
 	if w.Header().Get("Content-Type") != svgType || !strings.Contains(w.Header().Get("Content-Security-Policy"), "sandbox") || w.Body.String() != "<svg/>" {
 		t.Errorf("%v %s", w.Header(), w.Body)
 	}

@@ -33,7 +33,6 @@ type site struct {
 	asked   asked
 	// objections counts the marks.
 	objections int
-	theme      public.Theme
 	// letter is where the letter of the link went.
 	letter string
 	// away makes the link tables and letters unreadable.

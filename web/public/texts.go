@@ -193,7 +193,7 @@ func readLanguage(name string, raw []byte, model map[string]string) (map[string]
 	return words, wrong.Err()
 }
 
-// say fills the slots of a text: name, value, name, value …
+// say fills the slots of a text; pairs are name, value, name, value and so on.
 func say(text string, pairs ...string) string {
 	for i := 0; i+1 < len(pairs); i += 2 {
 		text = strings.ReplaceAll(text, "{"+pairs[i]+"}", pairs[i+1])

@@ -43,8 +43,8 @@ type palette struct {
 // light is the palette for a bright screen, dark for a dim one. Every colour
 // that words or controls have is moved until it can be read.
 func light(colour, background rgb) palette {
-	p := palette{paper: background, card: white}
-	p.tint = mix(colour, white, 0.10)
+	p := palette{paper: background, card: white()}
+	p.tint = mix(colour, white(), 0.10)
 	p.ink = readable(mustColour("#1d2129"), 2*textContrast, p.card)
 	return p.finish(colour, mustColour("#5b6472"), mustColour("#85807a"), mustColour("#b3261e"))
 }
@@ -64,8 +64,8 @@ func (p palette) finish(colour, quiet, edge, danger rgb) palette {
 	p.line = mix(p.ink, p.card, 0.14)
 	p.edge = readable(edge, controlContrast, p.card, p.tint)
 	p.accent = readable(colour, textContrast, p.card, p.tint)
-	p.on = readable(white, textContrast, p.accent)
-	if contrast(p.accent, white) < textContrast {
+	p.on = readable(white(), textContrast, p.accent)
+	if contrast(p.accent, white()) < textContrast {
 		p.on = readable(mustColour("#0d1714"), textContrast, p.accent)
 	}
 	p.tintEdge = readable(p.accent, controlContrast, p.tint)

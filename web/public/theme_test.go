@@ -35,6 +35,10 @@ func (p palette) pairs() map[string]struct {
 	}
 }
 
+type complains interface {
+	Errorf(format string, args ...any)
+}
+
 // TestContrastNeverFalls draws any two colours and measures what people would
 // have to read, as it is rounded for the screen.
 func TestContrastNeverFalls(t *testing.T) {
@@ -42,9 +46,7 @@ func TestContrastNeverFalls(t *testing.T) {
 		octets := rapid.SliceOfN(rapid.Byte(), 3, 3).Draw(t, name)
 		return rgb{linear(octets[0]), linear(octets[1]), linear(octets[2])}
 	}
-	check := func(t interface {
-		Errorf(format string, args ...any)
-	}, colour, background rgb) {
+	check := func(t complains, colour, background rgb) {
 		for mode, p := range map[string]palette{"light": light(colour, background), "dark": dark(colour, background)} {
 			for what, c := range p.pairs() {
 				if got := contrast(c.a.rounded(), c.b.rounded()); got < c.need {
@@ -53,7 +55,7 @@ func TestContrastNeverFalls(t *testing.T) {
 			}
 		}
 	}
-	corners := []rgb{black, white, {1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {1, 1, 0}, mustColour("#767676"), mustColour("#777777")}
+	corners := []rgb{black(), white(), {1, 0, 0}, {0, 1, 0}, {0, 0, 1}, {1, 1, 0}, mustColour("#767676"), mustColour("#777777")}
 	for _, a := range corners {
 		for _, b := range corners {
 			check(t, a, b)
@@ -65,7 +67,7 @@ func TestContrastNeverFalls(t *testing.T) {
 // TestColourOfTheHouseStays: what can be read is not touched.
 func TestColourOfTheHouseStays(t *testing.T) {
 	p := light(mustColour(houseColour), mustColour(houseBackground))
-	if p.accent.String() != houseColour || p.paper.String() != houseBackground || p.on != white {
+	if p.accent.String() != houseColour || p.paper.String() != houseBackground || p.on != white() {
 		t.Errorf("accent %s, paper %s, on %s", p.accent, p.paper, p.on)
 	}
 	for text, want := range map[string]string{"#abc": "#aabbcc", "#0b6b5d": "#0b6b5d", "#FFFFFF": "#ffffff", "abc": "", "#ab": "", "#gggggg": "", "#1234567": "", "": ""} {
