@@ -13,10 +13,14 @@ import (
 )
 
 const (
+	// Whoever was made for a request stays as long as another one of theirs; the
+	// row that says so goes last.
 	qExpiredRequests query = `
 SELECT id, kind, contact_id, person_id, made, driver, asked, asked_at, expires_at, delivery, mailed_at, message_id,
   confirmed_at, confirm_ip, confirm_agent, handled_at
-FROM requests WHERE expires_at <= $1 AND (confirmed_at = 0 OR handled_at > 0) ORDER BY expires_at, id LIMIT $2`
+FROM requests WHERE expires_at <= $1 AND (confirmed_at = 0 OR handled_at > 0)
+  AND NOT (made = 1 AND EXISTS (SELECT 1 FROM requests o WHERE o.contact_id = requests.contact_id AND o.expires_at > $1))
+ORDER BY made, expires_at, id LIMIT $2`
 
 	qDropRequest query = `DELETE FROM requests WHERE id = $1`
 
@@ -33,7 +37,7 @@ SELECT COUNT(*) FROM requests WHERE contact_id = $1 AND id <> $2 AND confirmed_a
 SELECT c.id FROM contacts c
 WHERE c.id = $1 AND c.external_id IS NULL AND c.updated_at = c.created_at
   AND EXISTS (SELECT 1 FROM requests q WHERE q.contact_id = c.id AND q.made = 1)
-  AND NOT EXISTS (SELECT 1 FROM requests q WHERE q.contact_id = c.id AND q.kind <> 'move' AND q.confirmed_at > 0)
+  AND NOT EXISTS (SELECT 1 FROM requests q WHERE q.contact_id = c.id AND q.confirmed_at > 0 AND q.handled_at = 0)
   AND NOT EXISTS (
     SELECT 1 FROM consents k JOIN topics t ON t.id = k.topic_id
     WHERE k.contact_id = c.id AND k.state <> 'pending' AND t.name <> $2)`

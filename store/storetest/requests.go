@@ -185,6 +185,40 @@ func (h *hall) crashing() {
 	if n := h.box.n(); n != before+1 {
 		h.t.Errorf("%d letters after going on, want %d", n, before+1)
 	}
+	h.unfinished()
+}
+
+// unfinished: what was confirmed and not done is done by whoever looks next,
+// with the press of the button as it was.
+func (h *hall) unfinished() {
+	ctx, who := h.t.Context(), h.who("late@example.com")
+	done, fail := 0, true
+	h.Handle(requests.SeeData, requests.HandlerFunc(func(_ context.Context, _ requests.Request, c requests.Confirmation) error {
+		if fail {
+			return rapport.Unavailablef(nil, "something is away")
+		}
+		if done++; c.Agent != "browser" || c.At.IsZero() {
+			h.t.Errorf("done for %+v", c)
+		}
+		return nil
+	}))
+	if err := h.Ask(ctx, requests.Ask{Kind: requests.SeeData, Contact: who, Driver: mailer, Method: consent.ByLink}); err != nil {
+		h.t.Fatal(err)
+	}
+	token := h.box.token(h.t, who)
+	if r, err := h.Confirm(ctx, token, requests.Confirmation{Agent: "browser"}); rapport.KindOf(err) != rapport.Unavailable || r.ConfirmedAt.IsZero() {
+		h.t.Errorf("%+v, %v", r, err)
+	}
+	fail = false
+	h.ahead += 2 * time.Minute
+	for range 2 {
+		if err := h.Resume(ctx); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	if _, err := h.Confirm(ctx, token, requests.Confirmation{Agent: "another"}); err != nil || done != 1 {
+		h.t.Errorf("done %d times, %v", done, err)
+	}
 }
 
 // confirming: the first of many counts, and done is done.
@@ -264,7 +298,7 @@ func (h *hall) ending() {
 		h.t.Error("confirmed after its time")
 	}
 	p, err := h.Prune(ctx)
-	if err != nil || p.Expired != 2 || p.Contacts != 2 || p.Requests != 4 {
+	if err != nil || p.Expired != 2 || p.Contacts != 2 || p.Requests != 5 {
 		h.t.Errorf("%+v, %v", p, err)
 	}
 	if again, err := h.Prune(ctx); err != nil || again != (requests.Pruned{}) {
