@@ -1,9 +1,9 @@
 package store
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -45,7 +45,7 @@ func (x *examination) now() time.Time {
 func (x *examination) change(t *testing.T, r *rand.Rand) {
 	e := consent.Entry{
 		Contact: int64(r.IntN(x.people) + 1), Driver: "pigeon", Kind: "loft", Topic: "news", Basis: consent.ByConsent,
-		At: x.now(), Source: "form", Resubscribe: true, Salt: []byte(fmt.Sprint(r.Int64())),
+		At: x.now(), Source: "form", Resubscribe: true, Salt: strconv.AppendInt(nil, r.Int64(), 10),
 	}
 	switch r.IntN(6) {
 	case 0, 1:
