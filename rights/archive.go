@@ -130,7 +130,7 @@ func (a *archive) page(p person) error {
 // documents writes the short parts as JSON, a file each.
 func (a *archive) documents(p person) error {
 	about := map[string]any{
-		"controller": p.Controller, "made_at": p.MadeAt, "recipients": some(p.Recipients), "kept_for": some(p.Keep),
+		"controller": p.Controller, "made_at": p.MadeAt, "recipients": some(p.Recipients), "tracking": p.Tracking, "kept_for": some(p.Keep),
 		"sources": sources(p), "format": "JSON, UTF-8; times are RFC 3339 in UTC",
 	}
 	files := map[string]any{

@@ -72,6 +72,14 @@ type Recipient struct {
 	Provider string `json:"provider,omitempty"` // host that takes the messages
 }
 
+// Tracking is what letters tell about what people do with them, and on which
+// ground.
+type Tracking struct {
+	Mode   string `json:"mode"`             // person, aggregate or off
+	Basis  string `json:"basis,omitempty"`  // of person
+	Reason string `json:"reason,omitempty"` // why a basis other than consent holds
+}
+
 // CopyStore reads what is kept about a person. Lists come in the order of
 // numbers, at most limit after the given one.
 type CopyStore interface {
@@ -139,6 +147,7 @@ type person struct {
 	Preferences  []consent.Preference
 	Requests     []Request
 	Recipients   []Recipient
+	Tracking     Tracking
 	Keep         []Kept
 	Controller   string
 	MadeAt       time.Time
@@ -147,7 +156,7 @@ type person struct {
 
 // gather reads what is small.
 func (s *Service) gather(ctx context.Context, c contacts.Contact) (person, error) {
-	p := person{Controller: s.o.Controller, MadeAt: s.moment(), Keep: s.o.Keep.ages(), Locale: c.Locale}
+	p := person{Controller: s.o.Controller, MadeAt: s.moment(), Keep: s.o.Keep.ages(), Tracking: s.o.Tracking, Locale: c.Locale}
 	if p.Locale == "" {
 		p.Locale = s.o.Locale
 	}

@@ -62,10 +62,11 @@ type Options struct {
 	// Recipients names who else gets to see data of a person: the channels and
 	// who is behind them.
 	Recipients func() []Recipient
-	Keep       Keep   // how long what is kept
-	Controller string // who is responsible, as people know them
-	Locale     string // of those who have none
-	Engine     string // of the database, for certificates
+	Tracking   Tracking // whose opens and clicks are theirs by name
+	Keep       Keep     // how long what is kept
+	Controller string   // who is responsible, as people know them
+	Locale     string   // of those who have none
+	Engine     string   // of the database, for certificates
 	Now        func() time.Time
 	Random     io.Reader // source of salts; safe for concurrent use
 	Log        *slog.Logger

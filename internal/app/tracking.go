@@ -7,6 +7,7 @@ import (
 	"rapport/config"
 	"rapport/consent"
 	"rapport/outbox"
+	"rapport/rights"
 )
 
 // TrackingOf is what a configuration permits letters to tell about people.
@@ -33,4 +34,13 @@ func (h *House) topics() []consent.Topic {
 		list = append(list, consent.Topic{Name: t.Name, Kind: t.Kind, Title: t.Title, Priority: t.Priority})
 	}
 	return list
+}
+
+// trackingTold is what people are told about tracking with their data.
+func (h *House) trackingTold() rights.Tracking {
+	t := h.Tracking()
+	if t.Mode != outbox.TrackPerson {
+		return rights.Tracking{Mode: t.Mode}
+	}
+	return rights.Tracking{Mode: t.Mode, Basis: t.Basis, Reason: t.Reason}
 }
