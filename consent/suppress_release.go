@@ -49,7 +49,7 @@ func (e Entry) MayRelease() bool { return !e.Undated && len(e.releasable()) > 0 
 func (r Record) agreed(value string) bool {
 	ev, ok := r.Proof()
 	return ok && r.State.Answer() == Yes && r.Basis == ByConsent && ev.Address == value &&
-		ev.Clock != FileClock && Method(ev.Method) != ByImport
+		ev.Clock != FileClock && ev.Method != ByImport
 }
 
 // Dated says whether a line tells when the person said so, and not when a file

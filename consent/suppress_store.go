@@ -2,7 +2,6 @@ package consent
 
 import (
 	"context"
-	"slices"
 	"time"
 )
 
@@ -95,12 +94,7 @@ func Reasons() []string {
 	return []string{HardBounce, Strike, Complaint, Unsubscribed, Manual, Legal, RoleAccount, Gone}
 }
 
-// personal are the reasons that lie in what a person said or in what was
-// decided about them, and not in how one address works: such a suppression
+// PersonalReasons lists the reasons that lie in what a person said or in what
+// was decided about them, and not in how one address works: such a suppression
 // goes with the person to a new address.
-func personal(reason string) bool {
-	return slices.Contains(PersonalReasons(), reason)
-}
-
-// PersonalReasons lists the reasons that follow a person to another address.
 func PersonalReasons() []string { return []string{Complaint, Unsubscribed, Manual, Legal} }

@@ -117,7 +117,7 @@ func TestASuppressedDomainIsNotPlanned(t *testing.T) {
 		}
 		counted := map[outbox.Reason]int64{}
 		for _, g := range groups {
-			counted[outbox.Reason(g.Reason)] += g.N
+			counted[g.Reason] += g.N
 		}
 		if counted[outbox.Manual] != 2 || counted[outbox.Complaint] != 1 {
 			t.Errorf("the audience counts %v", counted)

@@ -182,18 +182,7 @@ rapport suppressions remove --domain example.com --reason 'contract renewed'`,
 			if len(args)+len(b.domains) != 1 {
 				return rapport.Invalidf("", "name one address (KIND:ADDRESS) or one domain (--domain)")
 			}
-			kind, what := "", "domain"
-			var err error
-			if len(args) == 1 {
-				var value string
-				if kind, value, err = splitAddress(args[0]); err != nil {
-					return err
-				}
-				what = "address"
-				err = h.Consent.Unsuppress(ctx, kind, value)
-			} else if kind, err = b.kindOf(h); err == nil {
-				err = h.Consent.UnsuppressDomain(ctx, kind, b.domains[0])
-			}
+			kind, what, err := takeBack(ctx, h, args, b)
 			if err != nil {
 				return err
 			}
@@ -205,6 +194,21 @@ rapport suppressions remove --domain example.com --reason 'contract renewed'`,
 	cmd.Flags().StringVar(&why, "reason", "", "why it is taken back, for the audit log; required")
 	b.flags(cmd)
 	return cmd
+}
+
+// takeBack removes the suppression of one address or domain.
+func takeBack(ctx context.Context, h *app.House, args []string, b blocked) (kind, what string, err error) {
+	if len(args) == 1 {
+		kind, value, err := splitAddress(args[0])
+		if err != nil {
+			return "", "", err
+		}
+		return kind, "address", h.Consent.Unsuppress(ctx, kind, value)
+	}
+	if kind, err = b.kindOf(h); err != nil {
+		return "", "", err
+	}
+	return kind, "domain", h.Consent.UnsuppressDomain(ctx, kind, b.domains[0])
 }
 
 func newSuppressionsImport(c *cli) *cobra.Command {

@@ -219,7 +219,7 @@ func examineHistory(t *testing.T, h *House) {
 	if got := h.answer(t, h.get(t, "a@example.com").ID); got != consent.No {
 		t.Errorf("a: %q", got)
 	}
-	if _, err := h.Consent.Verify(t.Context(), nil); err != nil {
-		t.Error(err)
+	if rep, err := h.Consent.Verify(t.Context(), nil); err != nil || rep.Bad != nil {
+		t.Errorf("%+v, %v", rep.Bad, err)
 	}
 }
