@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"rapport"
+	"rapport/access"
 	"rapport/campaigns"
 	"rapport/config"
 	"rapport/consent"
@@ -132,15 +134,16 @@ func (l *letterbox) template(ctx context.Context, name, driver string) (string, 
 
 // Left implements requests.Sender.
 func (l *letterbox) Left(ctx context.Context, r requests.Request) (string, time.Time, error) {
-	run, contact, err := rapport.ParseDeliveryID(r.Delivery)
-	if err != nil {
-		return "", time.Time{}, nil // none was handed over
-	}
-	d, err := l.h.Store.DeliveryOf(ctx, run, contact)
-	if rapport.KindOf(err) == rapport.NotFound && err != nil {
+	run, contact, bad := rapport.ParseDeliveryID(r.Delivery)
+	if bad != nil { // none was handed over
 		return "", time.Time{}, nil
 	}
-	if err != nil || d.State != outbox.Sent && d.State != outbox.Uncertain {
+	d, err := l.h.Store.DeliveryOf(ctx, run, contact)
+	switch {
+	case err == nil && (d.State == outbox.Sent || d.State == outbox.Uncertain):
+	case err == nil || rapport.KindOf(err) == rapport.NotFound:
+		return "", time.Time{}, nil
+	default:
 		return "", time.Time{}, err
 	}
 	return l.h.messageID(d.Channel, d.ID), d.UpdatedAt, nil
@@ -188,7 +191,7 @@ func (h *House) number() int64 {
 	if _, err := io.ReadFull(h.random, b[:]); err != nil {
 		return 0
 	}
-	return int64(binary.BigEndian.Uint64(b[:]) >> 2) //nolint:gosec // two bits are free
+	return int64(binary.BigEndian.Uint64(b[:]) >> 2)
 }
 
 // WordingOf is the name of the wording of a form.
@@ -203,6 +206,7 @@ func (h *House) form(ctx context.Context, f config.Form, topics []consent.Topic)
 	out := public.Form{
 		Name: f.Name, Channel: f.Channel, Driver: driver.Name, Kind: driver.Address.Kind, Title: f.Title, Intro: f.Intro, Wording: f.Wording,
 		Tracking: f.Tracking, Notices: map[string]consent.NoticeRef{}, EmbedOn: f.EmbedOn, Work: f.ProofOfWork, Repeated: f.Already == "letter",
+		Fallback: language(h.Config.Locale),
 	}
 	for _, x := range f.Fields {
 		if err := contacts.CheckAttributeName(x.Name); err != nil {
@@ -222,7 +226,7 @@ func (h *House) form(ctx context.Context, f config.Form, topics []consent.Topic)
 	}
 	texts := map[string]string{}
 	for locale := range f.Wording {
-		texts[locale] = out.Shown(locale, language(h.Config.Locale))
+		texts[locale] = out.Shown(locale)
 	}
 	ctx = rapport.WithActor(ctx, rapport.Actor{Name: "configuration"})
 	version, _, err := h.Consent.PutWording(ctx, consent.Wording{Name: WordingOf(f.Name), Texts: texts})
@@ -281,7 +285,7 @@ func (h *House) renewal(ctx context.Context, s responses.Subject) (requests.Requ
 // Invite asks people whose answer to the topics of a form waits for their
 // confirmation, and who were never asked, to give it: the letter of the form
 // goes out to each once. It returns how many were asked.
-func (h *House) Invite(ctx context.Context, form string, limit int) (int, error) {
+func (h *House) Invite(ctx context.Context, form string, limit int) (_ int, err error) {
 	f, ok := h.Config.FindForm(form)
 	if !ok {
 		return 0, rapport.Unknown("form", form, h.formNames())
@@ -295,6 +299,11 @@ func (h *House) Invite(ctx context.Context, form string, limit int) (int, error)
 		return 0, err
 	}
 	asked, after := 0, int64(0)
+	defer func() {
+		if asked > 0 {
+			err = errors.Join(err, h.Access.Note(ctx, access.Act{Action: "forms.invite", Object: form, Detail: map[string]any{"asked": asked}}))
+		}
+	}()
 	for asked < limit {
 		page, err := h.Store.Uninvited(ctx, pub.Driver, pub.Kind, f.Topics, after, min(500, limit-asked))
 		if err != nil || len(page) == 0 {

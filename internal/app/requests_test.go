@@ -524,7 +524,10 @@ func TestFormProtects(t *testing.T) {
 		t.Errorf("the trap: %s", got)
 	}
 	for _, c := range []struct{ field, value, says string }{
-		{"address", "", "Please enter your address"}, {"address", "no address", "does not look right"}, {"address", "a@b@c", "does not look right"}, {"t:news", "", "tick at least one"},
+		{"address", "", "Please enter your address"},
+		{"address", "no address", "does not look right"},
+		{"address", "a@b@c", "does not look right"},
+		{"t:news", "", "tick at least one"},
 		{"a:first_name", strings.Repeat("x", 1001), "Please shorten"},
 	} {
 		v := good(n.ticket("join"))
@@ -542,7 +545,7 @@ func TestFormProtects(t *testing.T) {
 	if got := sent("hard", good(slow)); !strings.Contains(got, "wait 20 seconds") {
 		t.Errorf("too soon: %s", got)
 	}
-	if len(n.mail.Messages()) != 0 {
+	if len(n.letters("bot@example.com")) != 0 {
 		t.Errorf("%d letters before anybody signed up", len(n.mail.Messages()))
 	}
 	n.later(21 * time.Second)
@@ -553,6 +556,9 @@ func TestFormProtects(t *testing.T) {
 		t.Errorf("a ticket is good twice: %s", got)
 	}
 	n.letter("bot@example.com", 1)
+	if _, done, head := n.ask("POST", "/f/join", url.Values{"address": {"framed@example.com"}, "t:news": {"yes"}, "ticket": {n.ticket("join")}}); !strings.Contains(done, "look into your mailbox") || !strings.Contains(head.Get("Content-Security-Policy"), "frame-ancestors https://shop.example") || head.Get("X-Frame-Options") != "" {
+		t.Errorf("the answer cannot be shown in the frame: %v %s", head, done)
+	}
 }
 
 // TestSignUpByProgram: JSON on the same address, for the form's own sites only,
@@ -572,7 +578,7 @@ func TestSignUpByProgram(t *testing.T) {
 		n.later(3 * time.Second)
 	}
 	post := func(body, origin string) (int, string) {
-		req, err := http.NewRequestWithContext(t.Context(), "POST", n.at+"/f/join", bytes.NewBufferString(body))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, n.at+"/f/join", bytes.NewBufferString(body))
 		if err != nil {
 			t.Fatal(err)
 		}

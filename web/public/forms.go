@@ -35,6 +35,7 @@ type Form struct {
 	EmbedOn  []string // origins
 	Work     bool     // proof of work
 	Repeated bool     // write to those who have all of it already
+	Fallback string   // language of what is not there in the declaration's own
 }
 
 // FormTopic is a box of a form.
@@ -129,6 +130,7 @@ func (p *Pages) form(w http.ResponseWriter, r *http.Request) {
 		p.notFound(w, r)
 		return
 	}
+	p.framed(w, f)
 	if strings.Contains(r.Header.Get("Accept"), "application/json") {
 		p.describe(w, r, f)
 		return
@@ -148,6 +150,7 @@ func (p *Pages) signed(w http.ResponseWriter, r *http.Request) {
 		p.notFound(w, r)
 		return
 	}
+	p.framed(w, f)
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if kind == "application/json" {
 		p.signedByProgram(w, r, f)

@@ -57,7 +57,6 @@ type formWrong struct{ ID, Label, Text string }
 // showForm shows a form with what was filled in; the note is a key of the
 // texts, and so is what is wrong with an input.
 func (p *Pages) showForm(w http.ResponseWriter, r *http.Request, status int, f Form, e entry, note string, wrong map[string]string) {
-	p.framed(w, f)
 	p.show(w, r, status, "form", "form_title", func(d *page) {
 		if title := f.Title[pick(f.Title, d.Lang, p.texts.fallback)]; title != "" {
 			d.Title = title
@@ -101,7 +100,7 @@ func (p *Pages) formView(f Form, e entry, d *page, wrong map[string]string) form
 	v.TopicsWrong = d.T[wrong[topicMark]]
 	for _, t := range f.Topics {
 		box := formBox{Name: topicMark + t.Name, ID: "topic-" + t.Name, Label: t.Name, Ticked: slices.Contains(e.Topics, t.Name)}
-		if l := t.Title[pick(t.Title, said, p.texts.fallback)]; l != "" {
+		if l := t.Title[pick(t.Title, said, f.Fallback)]; l != "" {
 			box.Label = l
 		}
 		v.Topics = append(v.Topics, box)
@@ -109,7 +108,7 @@ func (p *Pages) formView(f Form, e entry, d *page, wrong map[string]string) form
 	if len(v.Topics) > 0 {
 		v.blame(v.Topics[0].ID, d.T["form_topics"], v.TopicsWrong)
 	}
-	if text := f.Tracking[pick(f.Tracking, said, p.texts.fallback)]; text != "" {
+	if text := f.Tracking[pick(f.Tracking, said, f.Fallback)]; text != "" {
 		v.Tracking = &formBox{Name: inTracking, ID: "in-tracking", Label: text, Ticked: e.Tracking}
 	}
 	return v
@@ -121,8 +120,8 @@ func (v *formView) blame(id, label, text string) {
 	}
 }
 
-// framed says who may show the page in a frame and whether it has a script. It
-// takes away the older header that knows only everybody and nobody.
+// framed says who may show what is answered here in a frame and whether it has
+// a script. It takes away the older header that knows only everybody and nobody.
 func (p *Pages) framed(w http.ResponseWriter, f Form) {
 	policy := "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'"
 	if f.Work {

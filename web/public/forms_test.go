@@ -62,8 +62,10 @@ func TestWork(t *testing.T) {
 		t.Errorf("the puzzle is solved after %d tries", n)
 	}
 	for _, other := range []entry{
-		{Ticket: "ticket", Address: "otto@example.com", Work: e.Work}, {Ticket: "Ticket", Address: e.Address, Work: e.Work},
-		{Ticket: "ticket", Address: e.Address}, {Ticket: "ticket", Address: e.Address, Work: strings.Repeat("0", 20) + e.Work},
+		{Ticket: "ticket", Address: "otto@example.com", Work: e.Work},
+		{Ticket: "Ticket", Address: e.Address, Work: e.Work},
+		{Ticket: "ticket", Address: e.Address},
+		{Ticket: "ticket", Address: e.Address, Work: strings.Repeat("0", 20) + e.Work},
 	} {
 		if worked(other) {
 			t.Errorf("%+v is taken for solved", other)

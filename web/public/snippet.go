@@ -13,17 +13,17 @@ func Pick(texts map[string]string, lang, fallback string) string { return pick(t
 // Shown is all that somebody agrees to on the page of a form in one language,
 // in the order in which it stands there: the boxes with their words, the
 // declaration, the box of being followed.
-func (f Form) Shown(locale, fallback string) string {
+func (f Form) Shown(locale string) string {
 	var b strings.Builder
 	for _, t := range f.Topics {
-		label := t.Title[pick(t.Title, locale, fallback)]
+		label := t.Title[pick(t.Title, locale, f.Fallback)]
 		if label == "" {
 			label = t.Name
 		}
 		b.WriteString("[ ] " + label + "\n")
 	}
 	b.WriteString("\n" + strings.TrimSpace(f.Wording[locale]) + "\n")
-	if text := f.Tracking[pick(f.Tracking, locale, fallback)]; text != "" {
+	if text := f.Tracking[pick(f.Tracking, locale, f.Fallback)]; text != "" {
 		b.WriteString("\n[ ] " + strings.TrimSpace(text) + "\n")
 	}
 	return b.String()
