@@ -73,7 +73,7 @@ func (s *Store) CountLimited(ctx context.Context, aim campaigns.Aim, channel str
 	l := s.limits.Load()
 	args := &binds{args: []any{aim.Driver, topics.number[aim.Topic], aim.Kind}} // as verdictJoins numbers them
 	now := args.whole(micros(aim.Now))
-	full := "FALSE"
+	full := []string{"FALSE"}
 	if l != nil {
 		for _, c := range l.Caps {
 			if !c.Covers(outbox.Letter{Topic: aim.Topic, Channel: channel, Class: channels.Marketing}) {
@@ -90,11 +90,11 @@ func (s *Store) CountLimited(ctx context.Context, aim campaigns.Aim, channel str
 				only += " AND r.channel IN (" + words(args, c.Channels) + ")"
 			}
 			since, most := args.whole(micros(c.Begins(aim.Now, l.Home))), args.whole(int64(c.Most))
-			full += " OR " + fmt.Sprintf(countReached, since, only, most)
+			full = append(full, fmt.Sprintf(countReached, since, only, most))
 		}
 	}
 	text := "SELECT COALESCE(SUM(CASE WHEN q.paused THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN q.taken AND NOT q.paused THEN 1 ELSE 0 END), 0) FROM (" +
-		"SELECT " + fmt.Sprintf(countPaused, now) + " AS paused, (" + full + ") AS taken FROM (SELECT c.id AS id, " + verdictBefore + now + verdictAfter + " AS reason" +
+		"SELECT " + fmt.Sprintf(countPaused, now) + " AS paused, (" + strings.Join(full, " OR ") + ") AS taken FROM (SELECT c.id AS id, " + verdictBefore + now + verdictAfter + " AS reason" +
 		" FROM contacts c" + verdictJoins + " WHERE " + audienceSQL(s.d, aim, args) + ") q WHERE q.reason = '') q"
 	list, err := built(ctx, s.pools.read, text, args, func(scan func(...any) error) (n campaigns.Limited, err error) {
 		err = scan(&n.Paused, &n.Capped)

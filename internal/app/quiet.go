@@ -61,7 +61,7 @@ func hours(field string, h config.Hours) (*outbox.Quiet, error) {
 func (h *House) quieten() error {
 	c := h.Config.Quiet
 	calm := &outbox.Calm{
-		Shadow: c.Shadow, Spread: time.Duration(c.Spread.Or(quietSpread)), WindowSpread: windowSpread, Home: h.home,
+		Shadow: c.Shadow, Spread: c.Spread.Or(quietSpread), WindowSpread: windowSpread, Home: h.home,
 		Country: h.Config.Calendars.Country, Elsewhere: h.Config.Calendars.Default, Book: h.Book, Zone: h.zoneNamed,
 		Channels: map[string]*outbox.Quiet{}, Classes: map[channels.Class]*outbox.Quiet{}, Topics: map[string]bool{},
 	}
@@ -234,7 +234,7 @@ func CalendarFiles(path string) (list []*calendars.Calendar, err error) {
 		return nil, fmt.Errorf("look for calendars at %s: %w", path, err)
 	}
 	for _, f := range files {
-		text, err := os.ReadFile(f) //nolint:gosec // a path that the operator gave
+		text, err := os.ReadFile(f)
 		if err != nil {
 			return nil, rapport.Invalidf("calendars", "%s cannot be read", f)
 		}
