@@ -39,7 +39,9 @@ SELECT a.contact_id, a.value, a.display, a.hash, a.position FROM addresses a WHE
 	qOwn query = `
 SELECT a.contact_id, a.value, a.display, a.hash, a.position FROM addresses a WHERE a.kind = $1 AND a.contact_id = $2 AND a.position = 0`
 
-	qForbidden query = `SELECT at FROM suppressions WHERE kind = $1 AND hash = $2`
+	// What the owner of an address may take back by confirming (see ADR 0027)
+	// does not keep them from being asked; the gate reads it the same way.
+	qForbidden query = `SELECT at FROM suppressions WHERE kind = $1 AND hash = $2 AND reason IN ('legal', 'role_account')`
 
 	qNoteLetter query = `UPDATE requests SET delivery = $2, mailed_at = $3, message_id = $4 WHERE id = $1 AND confirmed_at = 0`
 

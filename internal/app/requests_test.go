@@ -336,7 +336,7 @@ func TestManySignUpsAreOneLetter(t *testing.T) {
 
 	subscribed := n.letter("next@example.com", 1)
 	n.ask("POST", n.link(subscribed), url.Values{"confirm": {"yes"}})
-	if _, err := n.Consent.Suppress(ctx, "email", "never@example.com", consent.Manual, ""); err != nil {
+	if _, err := n.Consent.Suppress(ctx, "email", "never@example.com", consent.Legal, ""); err != nil {
 		t.Fatal(err)
 	}
 	n.later(25 * time.Hour)
