@@ -262,7 +262,7 @@ func (s *verification) verifyAnswers(ctx context.Context, rep *Report) error {
 			if len(records) > 0 {
 				line = records[len(records)-1].ID
 			}
-			rep.Bad = &Bad{Table: inAnswers, Row: fmt.Sprintf("contact number %d", contact), Entry: line, After: line, Reason: fmt.Sprintf("the current answers of contact number %d are not those of the ledger; rapport consent verify --rebuild makes them so", contact)}
+			rep.Bad = &Bad{Table: inAnswers, Row: fmt.Sprintf("contact number %d", contact), Entry: line, After: line, Reason: fmt.Sprintf("the current answers of contact number %d are not those of the ledger; rapport consent rebuild makes them so", contact)}
 		}
 		if rep.Bad != nil {
 			return errEnough

@@ -49,6 +49,9 @@ func newConsentProof(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if _, err := h.Consent.Seal(ctx); err != nil { // where no process runs that seals by itself
+				return err
+			}
 			sheet, err := h.Consent.Prove(ctx, subjectOf(x), rapport.ActorOf(ctx).Name)
 			if err != nil {
 				return err
