@@ -9,6 +9,6 @@
 // is a handler's matter, one for each kind.
 //
 // The package refuses to act on a GET, to tell a known address from an unknown
-// one, to put advertising into its letters, and to write to an address that is
-// suppressed.
+// one, to put advertising into its letters, and to write to an address that
+// its owner cannot free (see ADR 0027).
 package requests
