@@ -169,7 +169,7 @@ func (c *cli) printAccount(w io.Writer, a outbox.Account) {
 			_, _ = fmt.Fprintln(w, text)
 		}
 	}
-	for _, text := range []string{reasons("waiting", a.Waiting), reasons("not planned", a.NotPlanned)} {
+	for _, text := range []string{reasons("waiting", a.Waiting), reasons("not planned", a.NotPlanned), reasons("shadow mode would have held", a.Shadow)} {
 		if text != "" {
 			_, _ = fmt.Fprintln(w, text)
 		}
