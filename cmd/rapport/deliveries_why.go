@@ -29,6 +29,17 @@ func newDeliveriesWhy(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			var person int64
+			if w.Contact != "" {
+				x, err := h.Contacts.Get(ctx, w.Contact)
+				if err != nil {
+					return err
+				}
+				person = x.ID
+			}
+			if err := noted(ctx, h, "deliveries.why", person, map[string]any{"campaign": w.Campaign}); err != nil {
+				return err
+			}
 			return c.show(w, func(out io.Writer) { c.printWhy(out, w) })
 		}))
 	flags := cmd.Flags()
