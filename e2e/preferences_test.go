@@ -50,6 +50,10 @@ func openGarden(t *testing.T) *garden {
 		"RAPPORT_TOPICS_LETTER_KIND=marketing", "RAPPORT_TOPICS_LETTER_TITLE={en: The garden letter, de: Der Gartenbrief}",
 	}
 	r.file("logo.svg", gardenLogo)
+	r.file("data/texts/fr.yaml", "language_name: Français\npreferences_titel: Vos messages\n")
+	r.refused(2, "fr.yaml:2:1: preferences_titel: is not a text of the pages; did you mean preferences_title?", "config", "check")
+	r.file("data/texts/fr.yaml", "language_name: Français\npreferences_title: Vos messages\n")
+	r.must("config", "check")
 	s := &garden{rig: r, axe: axe(t)}
 	s.who = person{ID: "anna", Email: "anna@mail.example", Locale: "en", Zone: "Europe/Berlin", Consent: granted, Attributes: slices.Clone(r.people.at(0).Attributes)}
 	r.must("contacts", "import", r.people.write(t, r.dir, r.people.row(s.who)))
@@ -96,6 +100,8 @@ func TestPublicPagesForEverybody(t *testing.T) {
 	s := openGarden(t)
 	t.Run("eyes", func(t *testing.T) { b.on(t).findsFaults(axe(t)) })
 	t.Run("accessible", func(t *testing.T) { s.examined(b.on(t)) })
+	b.take() // pages that are to say "not found" or "wrong" do so
+	t.Run("one more language", func(t *testing.T) { b.on(t).visit(inLanguage(s.p, "fr"), "Vos messages") })
 	t.Run("pictures", func(t *testing.T) { s.pictures(b.on(t)) })
 	t.Run("keyboard", func(t *testing.T) { s.byKeyboard(b.on(t)) })
 	t.Run("scriptless", func(t *testing.T) { s.withoutScripts(b.on(t)) })
@@ -174,7 +180,7 @@ func (s *garden) byKeyboard(b *tab) {
 		b.t.Fatalf("%d steps:\n%s", len(steps), names)
 	}
 	at := 0
-	for _, want := range []string{"BUTTON Stop: Offers of the season", "SUMMARY Less often", "BUTTON No more advertising", "SELECT Language", "SELECT Your time zone", "A Deutsch", "A Imprint"} {
+	for _, want := range []string{"BUTTON Stop: Offers of the season", "SUMMARY Less often", "BUTTON No more advertising", "SELECT Language", "SELECT Your time zone", "A Deutsch", "A Français", "A Imprint"} {
 		i := strings.Index(names[at:], want)
 		if i < 0 {
 			b.t.Fatalf("%q is not met, or not in its order:\n%s", want, names)

@@ -9,6 +9,7 @@ import (
 
 	"rapport"
 	"rapport/config"
+	"rapport/internal/app"
 	"rapport/internal/strictyaml"
 )
 
@@ -43,6 +44,9 @@ type complaint struct {
 
 func (c *cli) configCheck() error {
 	conf, err := c.load()
+	if err == nil {
+		err = app.CheckPages(conf)
+	}
 	out := checked{OK: err == nil, File: c.configFile(), Channels: len(conf.Channels), Topics: len(conf.Topics), Complaints: []complaint{}}
 	if err != nil && !c.json {
 		return err

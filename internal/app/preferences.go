@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"rapport"
+	"rapport/config"
 	"rapport/consent"
 	"rapport/contacts"
 	"rapport/outbox"
@@ -104,12 +105,21 @@ func (h *House) putPageWordings(ctx context.Context, pages *public.Pages) error 
 	return nil
 }
 
+// CheckPages refuses what the public pages could not show: a logo that is none,
+// texts that are misspelt.
+func CheckPages(c config.Config) error {
+	if _, err := theme(c.Pages); err != nil {
+		return err
+	}
+	return public.CheckTexts(textsFolder(c), c.Locale)
+}
+
 // textsFolder is the folder of further languages, as the configuration names
 // it or where it lies by itself; nil: there is none.
-func (h *House) textsFolder() fs.FS {
-	folder := h.Config.Pages.Texts
+func textsFolder(c config.Config) fs.FS {
+	folder := c.Pages.Texts
 	if folder == "" {
-		folder = filepath.Join(h.Config.Data, "texts")
+		folder = filepath.Join(c.Data, "texts")
 		if _, err := os.Stat(folder); err != nil {
 			return nil
 		}
@@ -118,8 +128,7 @@ func (h *House) textsFolder() fs.FS {
 }
 
 // theme is how the configuration wants the pages to look.
-func (h *House) theme() (public.Theme, error) {
-	p := h.Config.Pages
+func theme(p config.Pages) (public.Theme, error) {
 	t := public.Theme{Colour: p.Colour, Background: p.Background, Imprint: p.Imprint, Privacy: p.Privacy}
 	var one, two error
 	t.Logo, one = picture("pages.logo", p.Logo)

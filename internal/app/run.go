@@ -112,7 +112,7 @@ func newMeters() *prometheus.Registry {
 
 // site is the public listener.
 func (h *House) site(sink responses.Sink, meters *prometheus.Registry, in http.Handler) (http.Handler, error) {
-	theme, err := h.theme()
+	look, err := theme(h.Config.Pages)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func (h *House) site(sink responses.Sink, meters *prometheus.Registry, in http.H
 		Doors: doors,
 		Name:  h.name(), Locale: h.Config.Locale, Tokens: h.tokens, Sink: sink,
 		Leaver: responses.NewUnsubscriber(h.withdraw, sink, h.now, h.Log),
-		Centre: centre, Theme: theme, Texts: h.textsFolder(), PublicURL: h.PublicURL(),
+		Centre: centre, Theme: look, Texts: textsFolder(h.Config), PublicURL: h.PublicURL(),
 		Links: h.Store.RunLinks, Render: h.letterAgain, Now: h.now, Log: h.Log,
 	})
 	if err != nil {

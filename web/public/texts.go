@@ -76,6 +76,16 @@ func readTexts(house, own fs.FS, locale string) (*texts, error) {
 	return t, nil
 }
 
+// CheckTexts refuses texts of an installation that New would refuse.
+func CheckTexts(own fs.FS, locale string) error {
+	house, err := fs.Sub(files, "texts")
+	if err != nil {
+		return fmt.Errorf("find the texts of the public pages: %w", err)
+	}
+	_, err = readTexts(house, own, locale)
+	return err
+}
+
 // settle makes the installation's locale the fallback if there are texts in it.
 func (t *texts) settle(locale string) {
 	if tag, ok := t.match(locale); ok {
