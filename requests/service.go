@@ -264,13 +264,16 @@ func (s *Service) mail(ctx context.Context, r Request, mailbox string) error {
 	return s.o.Store.NoteLetter(ctx, r)
 }
 
+// Refused stands in place of a delivery where the letter may not be sent.
+const Refused = "refused"
+
 // refused makes a letter that the gate does not let through (a suppressed
 // domain, a restricted person) one that is done with.
 func refused(r *Request, err error) error {
 	if rapport.KindOf(err) != rapport.Denied {
 		return err
 	}
-	r.Delivery = "refused"
+	r.Delivery = Refused
 	return nil
 }
 

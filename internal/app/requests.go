@@ -134,9 +134,12 @@ func (l *letterbox) template(ctx context.Context, name, driver string) (string, 
 
 // Left implements requests.Sender.
 func (l *letterbox) Left(ctx context.Context, r requests.Request) (string, time.Time, error) {
-	run, contact, bad := rapport.ParseDeliveryID(r.Delivery)
-	if bad != nil { // none was handed over
+	if r.Delivery == "" || r.Delivery == requests.Refused {
 		return "", time.Time{}, nil
+	}
+	run, contact, err := rapport.ParseDeliveryID(r.Delivery)
+	if err != nil {
+		return "", time.Time{}, err
 	}
 	d, err := l.h.Store.DeliveryOf(ctx, run, contact)
 	switch {
