@@ -3,8 +3,12 @@
 package e2e
 
 import (
+	"bufio"
 	"fmt"
+	"os"
+	"regexp"
 	"strings"
+	"time"
 )
 
 // bigLetter writes a letter like the one performance.md measures: 14.5 KB with
@@ -30,4 +34,40 @@ func (r *rig) bigLetter() string {
 	r.file("letter/en/subject.liquid", "{{ contact.first_name }}, you have {{ contact.points }} points")
 	r.file("letter/en/html.liquid", page("en", "Dear", "Points", "Unsubscribe", "View in browser", more.String()))
 	return r.path("letter")
+}
+
+// delivered reads from Postfix's own log how often each recipient got a
+// message, and waits until at least n messages have left its queue.
+func (p *postfix) delivered(n int) map[string]int {
+	p.t.Helper()
+	var counts map[string]int
+	eventually(p.t, "Postfix delivers its queue", 10*time.Minute, time.Second, func() bool {
+		seen, total := p.log()
+		counts = seen
+		return total >= n
+	})
+	return counts
+}
+
+var sentLine = regexp.MustCompile(`: to=<([^>]*)>,.* status=sent `)
+
+func (p *postfix) log() (map[string]int, int) {
+	p.t.Helper()
+	f, err := os.Open(p.path("log/mail"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	counts, total := map[string]int{}, 0
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if m := sentLine.FindStringSubmatch(lines.Text()); m != nil {
+			counts[m[1]]++
+			total++
+		}
+	}
+	if err := lines.Err(); err != nil {
+		p.t.Fatal(err)
+	}
+	return counts, total
 }

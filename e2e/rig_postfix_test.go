@@ -1,5 +1,3 @@
-//go:build load
-
 package e2e
 
 import (
@@ -9,8 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -24,8 +22,9 @@ type postfix struct {
 }
 
 // startPostfix needs root, the program and the user postfix; without them the
-// test is skipped. transport is discard: or virtual: (a maildir).
-func startPostfix(t testing.TB, transport string) *postfix {
+// test is skipped. transport is discard: or virtual: (a maildir); more are lines
+// of main.cf.
+func startPostfix(t testing.TB, transport string, more ...string) *postfix {
 	t.Helper()
 	path, err := exec.LookPath("postfix")
 	if err != nil || os.Geteuid() != 0 {
@@ -42,7 +41,7 @@ func startPostfix(t testing.TB, transport string) *postfix {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"etc/main.cf": p.main(transport), "etc/master.cf": p.master(port), "etc/mailboxes": "/./ all/\n"} {
+	for name, text := range map[string]string{"etc/main.cf": p.main(transport) + strings.Join(more, ""), "etc/master.cf": p.master(port), "etc/mailboxes": "/./ all/\n"} {
 		file := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
@@ -160,40 +159,4 @@ anvil     unix  - - n - 1 anvil
 scache    unix  - - n - 1 scache
 postlog   unix-dgram n - n - 1 postlogd
 `
-}
-
-// delivered reads from Postfix's own log how often each recipient got a
-// message, and waits until at least n messages have left its queue.
-func (p *postfix) delivered(n int) map[string]int {
-	p.t.Helper()
-	var counts map[string]int
-	eventually(p.t, "Postfix delivers its queue", 10*time.Minute, time.Second, func() bool {
-		seen, total := p.log()
-		counts = seen
-		return total >= n
-	})
-	return counts
-}
-
-var sentLine = regexp.MustCompile(`: to=<([^>]*)>,.* status=sent `)
-
-func (p *postfix) log() (map[string]int, int) {
-	p.t.Helper()
-	f, err := os.Open(p.path("log/mail"))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	counts, total := map[string]int{}, 0
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		if m := sentLine.FindStringSubmatch(lines.Text()); m != nil {
-			counts[m[1]]++
-			total++
-		}
-	}
-	if err := lines.Err(); err != nil {
-		p.t.Fatal(err)
-	}
-	return counts, total
 }

@@ -241,8 +241,9 @@ func (s *storm) play() (account, string) {
 	before := s.one("SELECT COUNT(*) FROM consent_entries WHERE state IN ('withdrawn', 'objected')")
 	var scans sync.WaitGroup
 	scans.Go(func() { s.scan(s.scans) })
+	nearly := len(s.people.willing()) * 9 / 10
 	s.blow(func() bool {
-		if s.mail.Journal().Taken() < len(s.people.willing())*9/10 {
+		if s.mail.Journal().Taken() < nearly {
 			return false
 		}
 		return s.status(s.campaign).State == "finished"
