@@ -127,6 +127,18 @@ func (w *Why) first(outcomes ...Outcome) *Gate {
 	return nil
 }
 
+// firstWait is the first gate that makes the message wait, in the order of the
+// worker: the window before the letter is written, then what is asked at the
+// wire.
+func (w *Why) firstWait() *Gate {
+	for _, name := range []string{"window and quiet hours", "run", "channel", "wishes and caps"} {
+		if g := w.gate(name); g != nil && g.Outcome == Waits {
+			return g
+		}
+	}
+	return w.first(Waits)
+}
+
 // gate finds a gate by its name.
 func (w *Why) gate(name string) *Gate {
 	for i := range w.Gates {
@@ -159,7 +171,7 @@ func (c *card) foretold(w *Why) {
 		return
 	}
 	leaves := fmt.Sprintf("through channel %s to %s", c.run.Channel, c.standings.Address)
-	if wait := w.first(Waits); wait != nil {
+	if wait := w.firstWait(); wait != nil {
 		w.Decided, w.Reason = wait, wait.Reason
 		until := ""
 		if wait.Until != nil {

@@ -44,12 +44,15 @@ func (c *card) underway(w *Why, who, to string, row *Row) {
 		return
 	}
 	stop := w.first(Stops)
+	if letter := w.gate("letter"); letter.Outcome == Stops {
+		stop = letter // it is written before anything is asked at the wire
+	}
 	switch {
 	case stop != nil:
 		w.Decided = stop
 		w.Sentence = fmt.Sprintf("%s: it is queued to %s and will not leave: %s%s.", who, to, stop.Says, rests(stop.Row))
-	case w.first(Waits) != nil:
-		w.Decided = w.first(Waits)
+	case w.firstWait() != nil:
+		w.Decided = w.firstWait()
 		w.Sentence = fmt.Sprintf("%s: it is queued to %s, due %s, and waits: %s%s.", who, to, when(p.NotBefore), w.Decided.Says, rests(w.Decided.Row))
 	case p.Reason != "":
 		w.Decided = &Gate{Name: gateOf(p.Reason), Outcome: Waits, Reason: p.Reason, Says: says(p.Reason), Row: row}

@@ -40,9 +40,10 @@ func TrackingOf(t outbox.Tracking) Tracking {
 // what all rows of the batch share.
 const (
 	trackedClaim = `
-WITH x (driver, topic, mode, noes) AS MATERIALIZED (
+WITH x (driver, topic, mode, noes, marks) AS MATERIALIZED (
   SELECT r.driver, t.id, COALESCE({{json r.terms}} ->> 'tracking', ''),
-    EXISTS (SELECT 1 FROM consents n WHERE n.topic_id = t.id AND n.driver = r.driver AND n.state = 'withdrawn')
+    EXISTS (SELECT 1 FROM consents n WHERE n.topic_id = t.id AND n.driver = r.driver AND n.state = 'withdrawn'),
+    EXISTS (SELECT 1 FROM contacts o WHERE o.objected_at IS NOT NULL) OR EXISTS (SELECT 1 FROM contacts o WHERE o.restricted_at IS NOT NULL)
   FROM batches b CROSS JOIN runs r CROSS JOIN topics t
   WHERE b.id = $1 AND r.id = b.run_id AND t.name = 'tracking'
 ), pick (id) AS MATERIALIZED (
@@ -56,6 +57,10 @@ UPDATE deliveries SET state = 'claimed', reason = '', turn = turn + 1, worker_id
 FROM pick WHERE deliveries.id = pick.id
 RETURNING deliveries.id, run_id, batch_id, contact_id, COALESCE(address, ''), turn, attempt, crashes, expires_at, COALESCE(data, ''), tracked IS NOT NULL`
 
+	// Who is restricted is not tracked at all, and who objects to all marketing
+	// only by a yes of their own.
+	marked = `x.marks AND EXISTS (SELECT 1 FROM contacts o WHERE o.id = deliveries.contact_id AND `
+
 	saidYes = `(SELECT k.entry_id FROM consents k
     WHERE k.contact_id = deliveries.contact_id AND k.driver = x.driver AND k.topic_id = x.topic AND k.state = 'granted' AND k.address = deliveries.address
       AND k.expires_at NOT BETWEEN 1 AND $2)`
@@ -63,9 +68,10 @@ RETURNING deliveries.id, run_id, batch_id, contact_id, COALESCE(address, ''), tu
     WHERE k.contact_id = deliveries.contact_id AND k.driver = x.driver AND k.topic_id = x.topic AND k.state = 'withdrawn')`
 )
 
-const qClaimGranted query = trackedClaim + saidYes + trackedRest
+const qClaimGranted query = trackedClaim + `CASE WHEN ` + marked + `o.restricted_at IS NOT NULL) THEN NULL ELSE ` + saidYes + ` END` + trackedRest
 
-const qClaimStated query = trackedClaim + `CASE WHEN x.noes AND ` + saidNo + ` THEN NULL ELSE 0 END` + trackedRest
+const qClaimStated query = trackedClaim + `CASE WHEN x.noes AND ` + saidNo + ` OR ` +
+	marked + `(o.restricted_at IS NOT NULL OR o.objected_at IS NOT NULL)) THEN NULL ELSE 0 END` + trackedRest
 
 // claiming is the statement that claims, and whether links lead to people
 // where it does not say so.
@@ -85,7 +91,7 @@ func (s *Store) claiming() (q query, named bool) {
 // qNamed reads what permits to attribute something of a delivery now: the
 // answer about tracking, whether it was given for the address, and its end.
 const qNamed query = `
-SELECT d.run_id, d.contact_id, COALESCE(k.state, ''), COALESCE(k.address = d.address, FALSE), COALESCE(k.expires_at, 0), c.id IS NOT NULL
+SELECT d.run_id, d.contact_id, COALESCE(k.state, ''), COALESCE(k.address = d.address, FALSE), COALESCE(k.expires_at, 0), c.id IS NOT NULL AND c.restricted_at IS NULL, c.objected_at IS NOT NULL
 FROM {{each $1}}
 JOIN deliveries d ON d.run_id = CAST(e.value ->> 0 AS BIGINT) AND d.contact_id = CAST(e.value ->> 1 AS BIGINT)
 JOIN runs r ON r.id = d.run_id
@@ -105,13 +111,13 @@ func (s *Store) named(ctx context.Context, r runner, deliveries string) (map[pai
 		var p pair
 		var state string
 		var ends int64
-		var same, exists bool
-		err := scan(&p.run, &p.contact, &state, &same, &ends, &exists)
+		var same, free, objected bool
+		err := scan(&p.run, &p.contact, &state, &same, &ends, &free, &objected)
 		switch s.tracking {
 		case TrackGranted:
-			out[p] = state == "granted" && same && (ends == 0 || now < ends)
+			out[p] = free && state == "granted" && same && (ends == 0 || now < ends)
 		case TrackStated:
-			out[p] = exists && state != "withdrawn"
+			out[p] = free && !objected && state != "withdrawn"
 		case TrackNobody, TrackUnasked:
 		}
 		return struct{}{}, err

@@ -123,6 +123,26 @@ func TestStatedGroundEndsWithANo(t *testing.T) {
 	})
 }
 
+// TestMarksEndTracking: a general objection ends what rests on a stated ground,
+// and a restriction ends all of it.
+func TestMarksEndTracking(t *testing.T) {
+	for way, want := range map[Tracking]map[int64]bool{TrackGranted: {4: true}, TrackStated: {2: true}} {
+		tracking(t, way, func(t *testing.T, s *Store) {
+			s.says(t, 4, "granted", "loft-4")
+			s.do(t, `UPDATE contacts SET restricted_at = 1 WHERE id = 1`, `UPDATE contacts SET objected_at = 1 WHERE id = 4`)
+			if diff := cmp.Diff(want, s.claimNamed(t)); diff != "" {
+				t.Errorf("%s: letters lead to (-want +got):\n%s", way, diff)
+			}
+			for contact := range int64(4) {
+				d, err := s.Delivered(t.Context(), 1, contact+1)
+				if err != nil || d.Named != want[contact+1] {
+					t.Errorf("%s: the letter of contact %d shown once more leads to them: %v (%v)", way, contact+1, d.Named, err)
+				}
+			}
+		})
+	}
+}
+
 func TestARunMayTrackLess(t *testing.T) {
 	for _, way := range []Tracking{TrackGranted, TrackStated} {
 		for _, mode := range []string{outbox.TrackAggregate, outbox.TrackOff} {

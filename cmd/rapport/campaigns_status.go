@@ -144,11 +144,27 @@ func newCampaignsStatus(c *cli) *cobra.Command {
 			if err := heldBack(ctx, h); err != nil && !a.State.Over() {
 				a.Note = "nothing is sent: " + err.Error()
 			}
-			return c.show(a, func(w io.Writer) { c.printAccount(w, a) })
+			slow, err := h.Store.Slows(ctx)
+			if err != nil {
+				return fmt.Errorf("read which receiving domains are slowed: %w", err)
+			}
+			return c.show(a, func(w io.Writer) {
+				c.printAccount(w, a)
+				printSlow(w, a, slow)
+			})
 		}))
 	cmd.Flags().StringVar(&run, "run", "", "`ID` of a run (default: the newest)")
 	cmd.Flags().BoolVar(&watch, "watch", false, "stay until it is over")
 	return cmd
+}
+
+// printSlow names the receiving domains that an open run may be waiting for.
+func printSlow(w io.Writer, a outbox.Account, slow []outbox.Slow) {
+	for _, s := range slow {
+		if s.Channel == a.Channel && !a.State.Over() {
+			_, _ = fmt.Fprintf(w, "%s is slowed down to %.3g a minute (%s)\n", clean(s.Domain, false), s.PerMinute(), s.Reason)
+		}
+	}
 }
 
 func (c *cli) printAccount(w io.Writer, a outbox.Account) {

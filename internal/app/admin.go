@@ -46,6 +46,9 @@ func (h *House) reportData(ctx context.Context) (report.Data, error) {
 		if run.Targets, err = h.Store.RunLinks(ctx, r.ID); err != nil {
 			return data, err
 		}
+		if run.Tracking, err = h.trackedIn(ctx, r.Account); err != nil {
+			return data, err
+		}
 		data.Runs = append(data.Runs, run)
 	}
 	return data, nil

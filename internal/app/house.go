@@ -57,21 +57,22 @@ type House struct {
 	Requests  *requests.Service
 	Version   string
 
-	now    func() time.Time
-	random io.Reader
-	tokens *responses.Tokens
-	links  *responses.Linker
-	types  *typeTable
-	home   *time.Location // of people and schedules that name none
-	zones  sync.Map       // name → *time.Location, of people
-	halted halts
-	daily  []DailyChore
-	calm   *outbox.Calm
-	limits *outbox.Limits                // nil: none
-	named  sync.Map                      // name → *time.Location or nil, of people
-	shelf  shelf                         // of calendars
-	worker atomic.Pointer[worker.Worker] // while this process sends
-	room   atomic.Pointer[worker.Worker] // the last one, for what is still on the wire
+	now     func() time.Time
+	random  io.Reader
+	tokens  *responses.Tokens
+	links   *responses.Linker
+	types   *typeTable
+	home    *time.Location // of people and schedules that name none
+	zones   sync.Map       // name → *time.Location, of people
+	tracked sync.Map       // endedRun → *report.Tracked
+	halted  halts
+	daily   []DailyChore
+	calm    *outbox.Calm
+	limits  *outbox.Limits                // nil: none
+	named   sync.Map                      // name → *time.Location or nil, of people
+	shelf   shelf                         // of calendars
+	worker  atomic.Pointer[worker.Worker] // while this process sends
+	room    atomic.Pointer[worker.Worker] // the last one, for what is still on the wire
 }
 
 // Open makes the data folder if need be, opens the store and builds the

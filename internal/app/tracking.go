@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"maps"
 	"slices"
 
@@ -8,6 +9,7 @@ import (
 	"rapport/consent"
 	"rapport/outbox"
 	"rapport/rights"
+	"rapport/web/report"
 )
 
 // TrackingOf is what a configuration permits letters to tell about people.
@@ -43,4 +45,33 @@ func (h *House) trackingTold() rights.Tracking {
 		return rights.Tracking{Mode: t.Mode}
 	}
 	return rights.Tracking{Mode: t.Mode, Basis: t.Basis, Reason: t.Reason}
+}
+
+// endedRun is a run that has ended with so many letters.
+type endedRun struct {
+	run  string
+	sent int64
+}
+
+// trackedIn says whom the letters of a run led to, when it is over. Counting
+// goes through all of them, so it is done once.
+func (h *House) trackedIn(ctx context.Context, a outbox.Account) (*report.Tracked, error) {
+	if !a.State.Over() || a.Open() > 0 {
+		return nil, nil //nolint:nilnil // not yet
+	}
+	key := endedRun{a.Run, a.States[outbox.Sent] + a.States[outbox.Uncertain]}
+	if known, ok := h.tracked.Load(key); ok {
+		return known.(*report.Tracked), nil
+	}
+	run, err := h.Store.FindRun(ctx, a.Run)
+	if err != nil {
+		return nil, err
+	}
+	t, err := h.Campaigns.Tracked(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	told := &report.Tracked{Mode: t.Mode, Basis: t.Basis, Reason: t.Reason, Sent: t.Sent, ByPerson: t.ByPerson}
+	h.tracked.Store(key, told)
+	return told, nil
 }

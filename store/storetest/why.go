@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"rapport"
+	"rapport/access"
 	"rapport/campaigns"
 	"rapport/consent"
 	"rapport/contacts"
 	"rapport/outbox"
+	"rapport/rights"
 )
 
 // whyPeople is how many people the examination of the why card invents.
@@ -79,8 +81,11 @@ func (d *Desk) circumstances(t *testing.T, rnd *rand.Rand) []int64 {
 		x := d.get(t, fmt.Sprintf("w%d", i))
 		out = append(out, x.ID)
 		d.says(t, rnd, x)
-		if rnd.IntN(10) == 0 {
+		switch rnd.IntN(12) {
+		case 0:
 			d.forbid(t, rnd, x)
+		case 1:
+			d.pause(t, x.ID)
 		}
 	}
 	if _, err := d.Consent.SuppressDomain(t.Context(), consent.SuppressedDomain{Kind: "email", Domain: "b.example", Reason: string(outbox.Manual)}); err != nil {
@@ -115,15 +120,27 @@ func (d *Desk) says(t *testing.T, rnd *rand.Rand, x contacts.Contact) {
 	}
 }
 
-// forbid suppresses an address.
+// forbid suppresses an address or restricts its person.
 func (d *Desk) forbid(t *testing.T, rnd *rand.Rand, x contacts.Contact) {
 	t.Helper()
 	a, ok := x.Primary("email")
-	if !ok {
+	if !ok || rnd.IntN(3) == 0 {
+		m := rights.Marks{RestrictedAt: d.Now(), Reason: "the examination", Actor: "examination"}
+		if err := d.Store.Restrict(t.Context(), x.ID, m, access.Line{At: d.Now(), Actor: "examination", Action: "restrict"}); err != nil && rapport.KindOf(err) != rapport.Conflict {
+			t.Fatal(err)
+		}
 		return
 	}
 	reason := []outbox.Reason{outbox.Complaint, outbox.Manual, outbox.HardBounce}[rnd.IntN(3)]
 	if _, err := d.Consent.Suppress(t.Context(), "email", a.Value, string(reason), ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pause asks for a pause that is longer than any message keeps.
+func (d *Desk) pause(t *testing.T, contact int64) {
+	t.Helper()
+	if err := d.Consent.SetPreference(t.Context(), contact, consent.Preference{PausedUntil: time.Now().AddDate(0, 0, 30)}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -152,9 +169,7 @@ func (d *Desk) change(t *testing.T, rnd *rand.Rand, people []int64) {
 				d.Import(t, fmt.Sprintf("external_id,email\n%s,new%d@a.example\n", x.ExternalID, id), contacts.ImportOptions{Source: "examination"})
 			}
 		case 4:
-			if err := d.Consent.SetPreference(t.Context(), id, consent.Preference{PausedUntil: time.Now().AddDate(0, 0, 30)}); err != nil {
-				t.Fatal(err)
-			}
+			d.pause(t, id)
 		}
 	}
 }

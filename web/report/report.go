@@ -22,6 +22,17 @@ type Run struct {
 	Title   string            `json:"title,omitempty"` // of the campaign, when it has one
 	Back    responses.Summary `json:"responses"`
 	Targets []string          `json:"link_targets,omitempty"` // by link number
+	// Tracking says whom the letters of a run that has ended led to.
+	Tracking *Tracked `json:"tracking,omitempty"`
+}
+
+// Tracked says whom the letters of a run led to, and on which ground.
+type Tracked struct {
+	Mode     string `json:"mode"`             // person, aggregate or off
+	Basis    string `json:"basis,omitempty"`  // of person, when the run began
+	Reason   string `json:"reason,omitempty"` // why a basis other than consent held
+	Sent     int64  `json:"sent"`             // letters that were sent or may have arrived
+	ByPerson int64  `json:"by_person"`        // of them those whose links lead to their person
 }
 
 // Data is all that the page shows, of one moment.

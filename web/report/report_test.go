@@ -48,7 +48,7 @@ func example(at time.Time, ended int64) Data {
 			{Account: outbox.Account{
 				Campaign: "welcome", Run: "run-1", State: outbox.Finished, Channel: "team", Planned: 3,
 				States: map[outbox.State]int64{outbox.Sent: 3}, StartedAt: start.Add(-2 * time.Hour), FinishedAt: &done,
-			}},
+			}, Tracking: &Tracked{Mode: "person", Basis: "contract", Reason: "a <i>reason</i>", Sent: 3, ByPerson: 2}},
 		},
 	}
 }
@@ -72,6 +72,7 @@ func TestPage(t *testing.T) {
 	r := newReport(t, func(context.Context) (Data, error) { return example(start.Add(time.Minute), 5000), nil })
 	page := get(r, "/").Body.String()
 	for _, want := range []string{
+		"Tracked by person</dt><dd>2 <small>of 3, on the ground: a &lt;i&gt;reason&lt;/i&gt;",
 		"Autumn &lt;b&gt;offers", "12,000", "hard bounce 300", "unknown user 80, mailbox full 10", "no consent", "1,200", "1m30s", "812.4",
 		"Channel newsletter is held", "until a person", "large.example slowed down</strong> to 12/min on channel newsletter since", "because 421 4.7.0 &lt;b&gt;slower", `http-equiv="refresh" content="5"`, "2,100", "41.7 %", "https://shop.example/autumn?a=1&amp;b=2",
 		`<rect class="s-sent"`, "<polyline",
