@@ -144,8 +144,7 @@ func (t tx) forgetContact(ctx context.Context, contact int64, e rights.Erasure, 
 	if err := withAddresses(ctx, t, list); err != nil {
 		return err
 	}
-	// The gate shares the answers of the person until its intents are written.
-	if _, err := collect(ctx, t, qAnswersAlone, scalar[int64], contact); err != nil {
+	if err := t.waitForGate(ctx, idsJSON([]int64{contact})); err != nil {
 		return err
 	}
 	hashes, err := t.suppressErased(ctx, list[0], e, had)

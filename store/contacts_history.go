@@ -277,9 +277,13 @@ WHERE s.kind = e.value ->> 0 AND s.hash = e.value ->> 1 AND s.reason IN ('compla
 ON CONFLICT (kind, hash) DO NOTHING`
 
 // carrySuppressions lets suppressions follow people to their new addresses.
+// Nobody leaves for an old one any more once the change is answered.
 func (t tx) carrySuppressions(ctx context.Context, decisions []contacts.Decision) error {
-	var rows rowsJSON
+	var people, rows rowsJSON
 	for _, d := range decisions {
+		if len(d.Gone) > 0 {
+			people.number(d.Who.ID)
+		}
 		for _, old := range d.Gone {
 			for _, fresh := range d.Fresh {
 				if old.Kind != fresh.Kind || old.Hash == fresh.Hash {
@@ -292,6 +296,11 @@ func (t tx) carrySuppressions(ctx context.Context, decisions []contacts.Decision
 				rows.string(fresh.Value)
 				rows.end()
 			}
+		}
+	}
+	if len(people.b) > 0 {
+		if err := t.waitForGate(ctx, people.text()); err != nil {
+			return err
 		}
 	}
 	if len(rows.b) == 0 {

@@ -23,11 +23,6 @@ SET paused_until = excluded.paused_until, every = excluded.every, updated_at = e
 
 const qDropPreference query = `DELETE FROM preferences WHERE contact_id = $1 AND driver = $2 AND topic_id = $3`
 
-// Whoever asks the gate about a person shares their answers until the commit;
-// whoever changes what the person asked for takes them alone, so that a wish
-// holds from the moment it is written, also for the first one there is.
-const qWishesAlone query = `SELECT 1 FROM consents k WHERE k.contact_id = $1 ORDER BY k.driver, k.topic_id {{lock k}}`
-
 // What waits for a person's wish or for a cap is due now; the gate asks again.
 const qWakeDeliveries query = `
 UPDATE deliveries SET not_before = $2
@@ -40,10 +35,9 @@ UPDATE batches SET next_at = {{least COALESCE(next_at, CAST($2 AS BIGINT)), CAST
 // SetPreference implements consent.PreferenceStore.
 func (s *Store) SetPreference(ctx context.Context, contact int64, p consent.Preference, at time.Time) error {
 	return s.update(ctx, durable, func(t tx) error {
-		if t.s.d == &postgresDialect {
-			if _, err := collect(ctx, t, qWishesAlone, scalar[int64], contact); err != nil {
-				return fmt.Errorf("wait for the gate: %w", err)
-			}
+		// A wish holds from the moment it is written, also the first one there is.
+		if err := t.waitForGate(ctx, idsJSON([]int64{contact})); err != nil {
+			return err
 		}
 		_, ok, err := one(ctx, t, qContactThere, scalar[int64], contact)
 		if err != nil {

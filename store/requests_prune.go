@@ -155,6 +155,9 @@ func (t tx) forget(ctx context.Context, r requests.Request, salt func() ([]byte,
 func (s *Store) MoveAddress(ctx context.Context, r requests.Request, kind string, entries []consent.Entry, notice consent.Entry) (moved bool, err error) {
 	err = s.insist(ctx, durable, func(t tx) error {
 		moved = false
+		if err := t.waitForGate(ctx, idsJSON([]int64{r.Person, r.Contact})); err != nil {
+			return err
+		}
 		old, has, err := one(ctx, t, qOwn, scanOwner, kind, r.Person)
 		if err != nil {
 			return err
@@ -178,6 +181,9 @@ func (s *Store) MoveAddress(ctx context.Context, r requests.Request, kind string
 			list = append(list, give(r.Contact, old))
 			notice.Address = old.Value
 			entries = append(slices.Clip(entries), notice)
+			if err := t.noteBefore(ctx, r, old); err != nil {
+				return err
+			}
 		}
 		if err := t.addAddresses(ctx, list); err != nil {
 			return err

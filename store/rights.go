@@ -15,9 +15,23 @@ const qMarks query = `
 SELECT COALESCE(c.restricted_at, 0), COALESCE(c.objected_at, 0), COALESCE(r.reason, ''), COALESCE(r.actor, '')
 FROM contacts c LEFT JOIN restrictions r ON r.contact_id = c.id WHERE c.id = $1`
 
-// On PostgreSQL whoever restricts waits for the gate, which shares the answers
-// of the person until its intents are committed.
-const qAnswersAlone query = `SELECT k.contact_id FROM consents k WHERE k.contact_id = $1 ORDER BY k.driver, k.topic_id {{lock k}}`
+// On PostgreSQL the gate shares the answers of the person until its intents are
+// committed.
+const qAnswersOfAlone query = `
+SELECT k.contact_id FROM {{each $1}} JOIN consents k ON k.contact_id = CAST(e.value AS BIGINT)
+ORDER BY k.contact_id, k.driver, k.topic_id {{lock k}}`
+
+// waitForGate is how whoever changes what the gate reads about some people is
+// alone with their answers until the commit. SQLite has one writer.
+func (t tx) waitForGate(ctx context.Context, people string) error {
+	if t.s.d != &postgresDialect {
+		return nil
+	}
+	if _, err := collect(ctx, t, qAnswersOfAlone, scalar[int64], people); err != nil {
+		return fmt.Errorf("wait for the gate: %w", err)
+	}
+	return nil
+}
 
 const qRestrict query = `UPDATE contacts SET restricted_at = $2 WHERE id = $1 AND restricted_at IS NULL`
 
@@ -95,7 +109,7 @@ func (s *Store) mark(ctx context.Context, contact int64, note access.Line, do fu
 			}
 			return err
 		}
-		if _, err := collect(ctx, t, qAnswersAlone, scalar[int64], contact); err != nil {
+		if err := t.waitForGate(ctx, idsJSON([]int64{contact})); err != nil {
 			return err
 		}
 		if err := do(t); err != nil {
