@@ -49,7 +49,7 @@ type Erased struct {
 // EraseStore forgets people.
 type EraseStore interface {
 	// Forget removes all that names a person, in one durable transaction, and
-	// then what an engine keeps of removed rows, as far as it can do so by the
+	// after it what an engine keeps of removed rows, as far as it can do so by the
 	// way. Numbers, states and times stay. An unknown contact is a NotFound
 	// error.
 	Forget(ctx context.Context, contact int64, e Erasure) (Erased, error)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -69,6 +70,12 @@ func parse(t texts) (*template.Template, error) {
 			}
 			return key
 		},
+		"days": func(every time.Duration) string {
+			if every == 0 {
+				return "–"
+			}
+			return strconv.Itoa(int(every/(24*time.Hour))) + " " + t["days"]
+		},
 		"file": letterFile,
 	}).ParseFS(pageFiles, "pages/*.html")
 }
@@ -87,13 +94,31 @@ func writePage(w io.Writer, p person, l lists) error {
 	if err := tree.ExecuteTemplate(w, "head.html", v); err != nil {
 		return err
 	}
-	if err := l.deliveries(func(d Delivery) error { return tree.ExecuteTemplate(w, "delivery.html", d) }); err != nil {
+	rows := 0
+	line := func(name string, of any) error {
+		rows++
+		return tree.ExecuteTemplate(w, name, of)
+	}
+	none := func() error {
+		if rows > 0 {
+			return nil
+		}
+		return tree.ExecuteTemplate(w, "none.html", v)
+	}
+	if err := l.deliveries(func(d Delivery) error { return line("delivery.html", d) }); err != nil {
+		return err
+	}
+	if err := none(); err != nil {
 		return err
 	}
 	if err := tree.ExecuteTemplate(w, "between.html", v); err != nil {
 		return err
 	}
-	if err := l.responses(func(r Response) error { return tree.ExecuteTemplate(w, "response.html", r) }); err != nil {
+	rows = 0
+	if err := l.responses(func(r Response) error { return line("response.html", r) }); err != nil {
+		return err
+	}
+	if err := none(); err != nil {
 		return err
 	}
 	return tree.ExecuteTemplate(w, "foot.html", v)

@@ -26,7 +26,7 @@ func (h *House) furnishRights() {
 		Store: h.Store, Contacts: h.Contacts, Consent: h.Consent, Access: h.Access, Drivers: h.Drivers,
 		Fingerprint: contacts.NewFingerprint(h.Keys.Pepper), Letter: h.letterPlain, Recipients: h.recipients,
 		Tracking: h.trackingTold(),
-		Keep:     keep(h.Config.Retention), Controller: h.name(), Locale: h.Config.Locale, Engine: h.Store.Engine(), Now: h.now, Random: h.random, Log: h.Log,
+		Keep:     keep(h.Config.Retention), Controller: cmp.Or(h.Config.Consent.Controller, h.name()), Locale: h.Config.Locale, Engine: h.Store.Engine(), Now: h.now, Random: h.random, Log: h.Log,
 	})
 	h.Requests.Handle(requests.SeeData, confirmed(func(context.Context, requests.Request) error {
 		return nil // from now on the archive can be fetched
