@@ -91,6 +91,7 @@ func (d *doctor) examine(ctx context.Context, quick bool) {
 	d.sender(ctx, h)
 	d.orphans(ctx, h)
 	d.channels(ctx, h)
+	d.mailboxes(ctx, h)
 	d.dns(ctx, h)
 	if quick {
 		d.say("accounts", skipped, "", "--quick")

@@ -16,6 +16,7 @@ import (
 	"rapport/channels/all"
 	"rapport/config"
 	"rapport/internal/app"
+	"rapport/internal/fake/imapd"
 )
 
 // records is what the DNS server of a test knows.
@@ -229,5 +230,29 @@ func TestProgressWithoutATerminal(t *testing.T) {
 	m.set(1, 2, "1 row")
 	if b.Len() > 0 {
 		t.Errorf("--quiet says %q", b.String())
+	}
+}
+
+func TestDoctorOpensMailboxes(t *testing.T) {
+	server, err := imapd.Start(imapd.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	dir := t.TempDir()
+	file := filepath.Join(dir, "rapport.yaml")
+	text := "data: " + dir + "\nmailboxes:\n  - {name: here, url: 'imap://" + imapd.User + ":" + imapd.Password + "@" + server.Addr() + "?tls=none'}\n" +
+		"  - {name: gone, url: 'imap://" + imapd.User + ":" + imapd.Password + "@127.0.0.1:1?tls=none'}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	code := run(t.Context(), []string{"doctor", "--quick", "--config", file}, nil, strings.NewReader(""), &out, &errs)
+	said := out.String()
+	if code == 0 || !strings.Contains(said, "mailbox here") || !strings.Contains(said, "can be opened (nothing was read)") || !strings.Contains(said, "mailbox gone") {
+		t.Errorf("code %d:\n%s%s", code, said, errs.String())
+	}
+	if strings.Contains(said+errs.String(), imapd.Password) {
+		t.Error("the password is said")
 	}
 }

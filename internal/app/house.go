@@ -71,6 +71,7 @@ type House struct {
 	limits  *outbox.Limits                // nil: none
 	named   sync.Map                      // name → *time.Location or nil, of people
 	shelf   shelf                         // of calendars
+	post    readers                       // of mailboxes, while this process reads them
 	worker  atomic.Pointer[worker.Worker] // while this process sends
 	room    atomic.Pointer[worker.Worker] // the last one, for what is still on the wire
 }

@@ -23,6 +23,7 @@ import (
 	"rapport/internal/lifecycle"
 	"rapport/outbox"
 	"rapport/responses"
+	"rapport/web"
 )
 
 // withdraw writes a person's "no" into the ledger. Every door that a "no" comes
@@ -97,7 +98,7 @@ func (h *House) mailboxes(sink responses.Sink, meters prometheus.Registerer) []l
 	if len(h.Config.Mailboxes) == 0 {
 		return nil
 	}
-	desk, list := h.Inbox(sink), &readers{}
+	desk := h.Inbox(sink)
 	var parts []lifecycle.Part
 	for _, m := range h.Config.Mailboxes {
 		var r *imap.Reader
@@ -107,20 +108,21 @@ func (h *House) mailboxes(sink responses.Sink, meters prometheus.Registerer) []l
 				if r, err = h.reader(m, desk); err != nil {
 					return err
 				}
-				list.add(r)
+				h.post.add(r)
 				return r.Start(ctx)
 			},
 			Stop: func(ctx context.Context) error {
 				if r == nil {
 					return nil
 				}
+				h.post.drop(r)
 				return r.Stop(ctx)
 			},
 		})
 	}
 	if meters != nil {
 		meters.MustRegister(mailMeter{
-			desk: desk, readers: list, desc: prometheus.NewDesc(
+			desk: desk, readers: &h.post, desc: prometheus.NewDesc(
 				"rapport_inbox_mails_total", "Mails that were read, by what they turned out to be.", []string{"outcome"}, nil),
 			up: prometheus.NewDesc("rapport_inbox_up", "Whether the mailbox could be read at the latest try.", []string{"mailbox"}, nil),
 		})
@@ -175,6 +177,23 @@ func (h *House) CheckMailbox(ctx context.Context, m config.Mailbox) error {
 	return r.Check(ctx)
 }
 
+// read tells operators of every mailbox this process reads whether it can.
+func (h *House) read() []web.Check {
+	var checks []web.Check
+	for _, r := range h.post.all() {
+		checks = append(checks, web.Check{Name: "mailbox " + r.Name(), Ask: func(context.Context) error {
+			switch s := r.State(); {
+			case s.Err != nil:
+				return rapport.Unavailablef(s.Err, "it cannot be read for now and is tried again; rapport doctor and the log say why")
+			case s.Looked.IsZero():
+				return rapport.Unavailablef(nil, "it has not been read to its end yet")
+			}
+			return nil
+		}})
+	}
+	return checks
+}
+
 // mailMeter tells metrics what the mailboxes brought.
 type mailMeter struct {
 	desk     *inbox.Desk
@@ -209,6 +228,12 @@ func (s *readers) add(r *imap.Reader) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.list = append(s.list, r)
+}
+
+func (s *readers) drop(r *imap.Reader) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list = slices.DeleteFunc(s.list, func(x *imap.Reader) bool { return x == r })
 }
 
 func (s *readers) all() []*imap.Reader {

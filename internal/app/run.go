@@ -153,7 +153,7 @@ func (h *House) checks() []web.Check {
 	if w := h.worker.Load(); w != nil {
 		checks = append(checks, web.Check{Name: "queue", Ask: w.Ready}, web.Check{Name: "writes", Ask: w.Writes})
 	}
-	return checks
+	return append(checks, h.read()...)
 }
 
 // followEvery is how often a command that waits looks again.
