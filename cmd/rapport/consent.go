@@ -82,6 +82,9 @@ func newConsentGrant(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := notedEntry(ctx, h, "consent.grant", e, out); err != nil {
+				return err
+			}
 			return c.showOutcome(out)
 		}))
 	f.register(cmd)
@@ -108,11 +111,23 @@ func newConsentWithdraw(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := notedEntry(ctx, h, "consent.withdraw", e, out); err != nil {
+				return err
+			}
 			return c.showOutcome(out)
 		}))
 	f.register(cmd)
 	cmd.Flags().BoolVar(&f.other, "objection", false, "the person objects (GDPR article 21), whatever the ground in law was")
 	return cmd
+}
+
+// notedEntry adds to the audit log who wrote what into the ledger; an answer
+// that was there already is no act.
+func notedEntry(ctx context.Context, h *app.House, action string, e consent.Entry, out consent.Outcome) error {
+	if !out.Written {
+		return nil
+	}
+	return noted(ctx, h, action, e.Contact, map[string]any{"entry": out.Entry, "topic": e.Driver + ":" + e.Topic, "answer": out.Answer})
 }
 
 func (c *cli) showOutcome(o consent.Outcome) error {

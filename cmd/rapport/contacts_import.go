@@ -74,6 +74,7 @@ func (c *cli) contactsImport(ctx context.Context, h *app.House, file string, o i
 	opts.Progress = func(p contacts.Progress) { m.set(p.Bytes, p.Size, count(p.Rows, "row", "rows")) }
 	report, err := h.Contacts.Import(ctx, src, opts)
 	m.end()
+	err = errors.Join(err, notedImport(ctx, h, o.History, report))
 	if err != nil && report.Rows == 0 {
 		return badInput(file, err)
 	}
@@ -84,6 +85,27 @@ func (c *cli) contactsImport(ctx context.Context, h *app.House, file string, o i
 		c.hint("Stopped; the same command goes on where this one ended.")
 	}
 	return badInput(file, err)
+}
+
+// notedImport adds what a file has changed to the audit log. Its name is not
+// told, since files are named after people too.
+func notedImport(ctx context.Context, h *app.House, history bool, r contacts.Report) error {
+	if r.DryRun || r.Rows == 0 {
+		return nil
+	}
+	action := "contacts.import"
+	if history {
+		action = "contacts.import_history"
+	}
+	detail := map[string]any{"rows": r.Rows, "created": r.Created, "changed": r.Changed, "unchanged": r.Unchanged, "errors": r.Errors}
+	if len(r.Consents) > 0 {
+		detail["consents"] = r.Consents
+	}
+	if len(r.History) > 0 {
+		detail["history"] = r.History
+	}
+	// Whoever stops an import has changed what was done until then.
+	return noted(context.WithoutCancel(ctx), h, action, 0, detail)
 }
 
 // badInput makes the error of a file that cannot be opened a sentence.
