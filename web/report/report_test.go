@@ -35,7 +35,8 @@ func example(at time.Time, ended int64) Data {
 					Reasons: map[outbox.State]map[outbox.Reason]int64{
 						outbox.Failed: {outbox.UnknownUser: 80, outbox.MailboxFull: 10}, outbox.Suppressed: {outbox.HardBounce: 300},
 					},
-					Waiting: map[outbox.Reason]int64{outbox.WaitRetry: 33}, NotPlanned: map[outbox.Reason]int64{outbox.NoConsent: 1200, outbox.NoAddress: 14},
+					Waiting: map[outbox.Reason]int64{outbox.WaitRetry: 33, outbox.WaitQuiet: 511, outbox.Capped: 44, outbox.AskedPause: 45, outbox.AskedLess: 46},
+					Shadow:  map[outbox.Reason]int64{outbox.WaitQuiet: 207}, NotPlanned: map[outbox.Reason]int64{outbox.NoConsent: 1200, outbox.NoAddress: 14},
 					Rate: 812.4, Left: &left, StartedAt: start,
 				},
 				Title: "Autumn <b>offers</b>",
@@ -73,7 +74,8 @@ func TestPage(t *testing.T) {
 	page := get(r, "/").Body.String()
 	for _, want := range []string{
 		"Tracked by person</dt><dd>2 <small>of 3, on the ground: a &lt;i&gt;reason&lt;/i&gt;",
-		"Autumn &lt;b&gt;offers", "12,000", "hard bounce 300", "unknown user 80, mailbox full 10", "no consent", "1,200", "1m30s", "812.4",
+		"Autumn &lt;b&gt;offers", "12,000", "hard bounce 300", "unknown user 80, mailbox full 10", "no consent", "1,200", "1m30s", "quiet</th><td class=\"num\">511<", "capped</th><td class=\"num\">44<", "asked pause</th><td class=\"num\">45<", "asked less</th><td class=\"num\">46<",
+		"would have held it</caption>", "quiet</th><td class=\"num\">207<", "812.4",
 		"Channel newsletter is held", "until a person", "large.example slowed down</strong> to 12/min on channel newsletter since", "because 421 4.7.0 &lt;b&gt;slower", `http-equiv="refresh" content="5"`, "2,100", "41.7 %", "https://shop.example/autumn?a=1&amp;b=2",
 		`<rect class="s-sent"`, "<polyline",
 	} {
@@ -85,6 +87,9 @@ func TestPage(t *testing.T) {
 		if strings.Contains(page, not) {
 			t.Errorf("%q stands in the page", not)
 		}
+	}
+	if n := strings.Count(page, "shadow mode"); n != 1 {
+		t.Errorf("shadow mode is spoken of %d times for one run", n)
 	}
 	if still := get(r, "/?still").Body.String(); strings.Contains(still, "http-equiv=\"refresh\"") {
 		t.Error("a page that stands still refreshes")

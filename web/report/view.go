@@ -20,6 +20,7 @@ type runView struct {
 	Bars       []bar
 	Waiting    []reasonRow
 	NotPlanned []reasonRow
+	Shadow     []reasonRow
 	Links      []linkRow
 	Plot       *plot
 	Left       string
@@ -59,6 +60,7 @@ func viewOf(r Run, samples []sample, now time.Time) runView {
 	}
 	v.Bars = bars(r)
 	v.Waiting, v.NotPlanned = reasons(r.Account.Waiting), reasons(r.Account.NotPlanned)
+	v.Shadow = reasons(r.Account.Shadow)
 	v.Links = links(r)
 	v.Plot = draw(r, samples, now)
 	return v
