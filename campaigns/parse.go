@@ -13,7 +13,6 @@ import (
 	"rapport"
 	"rapport/channels"
 	"rapport/conditions"
-	"rapport/consent"
 	"rapport/internal/strictyaml"
 	"rapport/templates"
 )
@@ -74,8 +73,9 @@ func (r *reading) names(known names) {
 	if err := rapport.CheckName("", r.def.Name); err != nil {
 		r.complain("name", "%s", sentence(err))
 	}
-	if r.one("topic", r.def.Topic, keysOf(known.topics)); r.def.Topic == consent.TopicTracking {
-		r.complain("topic", "%s", reservedTopic)
+	r.one("topic", r.def.Topic, keysOf(known.topics))
+	if why := reserved(r.def.Topic); why != "" {
+		r.complain("topic", "%s", why)
 	}
 	r.one("template", r.def.Template, keysOf(known.templates))
 	i := slices.IndexFunc(known.channels, func(c Channel) bool { return c.Name == r.def.Channel })

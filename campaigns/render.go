@@ -8,6 +8,7 @@ import (
 
 	"rapport"
 	"rapport/channels"
+	"rapport/consent"
 	"rapport/contacts"
 	"rapport/outbox"
 	"rapport/templates"
@@ -50,7 +51,8 @@ type Copied struct {
 
 // Test renders the newest revision of a campaign's template as a contact would
 // get it, marked as a test and addressed to somebody else. It is in no
-// account: the caller sends it by the channel directly. Links lead nowhere.
+// account: the caller sends it by the channel directly. Links lead nowhere. To
+// an address that may not be written to it is Denied.
 func (s *Service) Test(ctx context.Context, ref, as, to string) (Copied, error) {
 	c, err := s.store.Campaign(ctx, ref)
 	if err != nil {
@@ -63,6 +65,9 @@ func (s *Service) Test(ctx context.Context, ref, as, to string) (Copied, error) 
 	address, err := driver.Address.Normalize(to)
 	if err != nil {
 		return Copied{}, rapport.Invalidf("to", "%v", err)
+	}
+	if err := s.mayCopy(ctx, driver, address, c.Definition.Topic); err != nil {
+		return Copied{}, err
 	}
 	person, err := s.contacts.Get(ctx, as)
 	if err != nil {
@@ -88,6 +93,46 @@ func (s *Service) Test(ctx context.Context, ref, as, to string) (Copied, error) 
 		Key: "test-" + uid, To: address, Content: mark(out.Content, driver), Class: classOf(topic.Kind),
 		List: topic.Name, ReplyTo: c.Definition.ReplyTo, Files: out.Files,
 	}}, nil
+}
+
+// mayCopy refuses a test to an address that is forbidden, or whose owner has
+// said "no" to the topic. Others need no consent: one asks for one's own copy.
+func (s *Service) mayCopy(ctx context.Context, driver channels.Driver, address, topic string) error {
+	deny := func(why string) error {
+		return &rapport.Error{Kind: rapport.Denied, Field: "to", Msg: "nobody may write to this address: " + why}
+	}
+	kind := driver.Address.Kind
+	x, suppressed, err := s.consent.Suppressed(ctx, kind, address)
+	if err != nil {
+		return err
+	}
+	if suppressed {
+		return deny("it is suppressed because of " + x.Reason)
+	}
+	d, suppressed, err := s.consent.DomainOf(ctx, kind, address)
+	if err != nil {
+		return err
+	}
+	if suppressed {
+		return deny("the domain " + d.Domain + " is suppressed because of " + d.Reason)
+	}
+	owner, err := s.contacts.Get(ctx, kind+":"+address)
+	if rapport.KindOf(err) == rapport.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	sheet, err := s.consent.Show(ctx, owner.ID)
+	if err != nil {
+		return err
+	}
+	for _, c := range sheet.Standing {
+		if c.Driver == driver.Name && c.Topic == topic && c.Answer == consent.No {
+			return deny("its owner has withdrawn or objected to " + topic)
+		}
+	}
+	return nil
 }
 
 // mark says "[Test]" in the headline of a message, or at the beginning of its

@@ -33,6 +33,9 @@ type Single struct {
 	// message. Without a source there is no message.
 	Basis  consent.Basis // empty: contract
 	Source string
+	// Asked: the person asked for this letter at a public page. Nothing else is
+	// about consent.TopicConfirmations.
+	Asked bool
 	// Tracking is how much the message tells of what its reader does, as a
 	// campaign's; empty: as the installation does.
 	Tracking string
@@ -147,7 +150,7 @@ func (s *Service) singleRun(ctx context.Context, m Single) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
-	topic, err := s.topic(ctx, m.Topic)
+	topic, err := s.topicOf(ctx, m)
 	if err != nil {
 		return Run{}, err
 	}
@@ -176,6 +179,13 @@ func (s *Service) singleRun(ctx context.Context, m Single) (Run, error) {
 	}
 	r.UID, err = rapport.NewUID(s.random)
 	return r, err
+}
+
+func (s *Service) topicOf(ctx context.Context, m Single) (consent.Topic, error) {
+	if m.Asked {
+		return s.consent.Topic(ctx, m.Topic)
+	}
+	return s.topic(ctx, m.Topic)
 }
 
 // marketingSingle wants of a single marketing message what Check wants of a

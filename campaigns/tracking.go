@@ -9,13 +9,22 @@ import (
 	"rapport/outbox"
 )
 
-// reservedTopic says why nobody is written to about the built-in topic.
-const reservedTopic = consent.TopicTracking + " is built in: it says whose opens and clicks may be attributed to them, and nobody is written to about it"
+// reserved says why nobody is written to about a built-in topic; empty: it is
+// not one.
+func reserved(topic string) string {
+	switch topic {
+	case consent.TopicTracking:
+		return topic + " is built in: it says whose opens and clicks may be attributed to them, and nobody is written to about it"
+	case consent.TopicConfirmations:
+		return topic + " is built in: its letters answer what a person asked for at a public page, and nobody else writes about it"
+	}
+	return ""
+}
 
 // topic finds a topic people may be written to about.
 func (s *Service) topic(ctx context.Context, name string) (consent.Topic, error) {
-	if name == consent.TopicTracking {
-		return consent.Topic{}, rapport.Invalidf("topic", "%s", reservedTopic)
+	if why := reserved(name); why != "" {
+		return consent.Topic{}, rapport.Invalidf("topic", "%s", why)
 	}
 	return s.consent.Topic(ctx, name)
 }

@@ -119,14 +119,20 @@ func Draft(e Entry, topic int64, recorded time.Time) (Record, error) {
 // and its evidence under the salt of the entry. With the salt gone it says
 // nothing about the evidence any more.
 func Commit(r Record) string {
-	key, err := base64.StdEncoding.DecodeString(r.Salt)
-	if err != nil {
-		key = []byte(r.Salt) // a salt somebody changed must not match
-	}
-	h := hmac.New(sha256.New, key)
+	h := hmac.New(sha256.New, r.key())
 	h.Write(r.fields(nil))
 	h.Write([]byte(r.Evidence))
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}
+
+// key reads the salt. There is one spelling of it: one that somebody changed
+// must not match, not even by bits that say nothing or by zeros at its end.
+func (r Record) key() []byte {
+	key, err := base64.StdEncoding.DecodeString(r.Salt)
+	if err != nil || len(key) != saltBytes || base64.StdEncoding.EncodeToString(key) != r.Salt {
+		return []byte(r.Salt)
+	}
+	return key
 }
 
 // fields appends what a line says, less its own number and commitment.

@@ -20,8 +20,8 @@ type Store interface {
 	Ledger(ctx context.Context, after, upTo int64, limit int) ([]Record, error)
 	// Answers returns, as of one moment, the lines about the next people after the given contact
 	// number (at most people of them) in the order of contact and line, the
-	// answers that stand for them, and the last contact number it covers (0
-	// when there is nobody left).
+	// answers that stand for them, and the last contact number it covers. There
+	// is nothing of either when nobody is left.
 	Answers(ctx context.Context, after int64, people int) (lines []Record, standing []Current, last int64, err error)
 	// Rebuild makes the answers of a contact what the ledger derives, while
 	// nobody writes to it.

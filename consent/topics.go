@@ -17,6 +17,11 @@ const (
 	Low           = "low"
 )
 
+// TopicConfirmations is the built-in transactional topic of letters that a
+// person asked for at a public page. They reach an address that its owner may
+// release (see Entry.Releases), so nothing else is sent about it.
+const TopicConfirmations = "confirmations"
+
 // PutTopics creates or updates topics, as the configuration asks at every
 // start. A topic whose kind would change though it has entries is a Conflict.
 func (s *Service) PutTopics(ctx context.Context, topics []Topic) error {

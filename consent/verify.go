@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -254,6 +255,9 @@ func (s *verification) verifyAnswers(ctx context.Context, rep *Report) error {
 	return s.everybody(ctx, func(contact int64, records []Record, standing []Current) error {
 		derived := Standing(records)
 		rep.Answers += len(standing)
+		if len(records) > 0 && records[0].ID <= 0 && rep.Bad == nil {
+			rep.Bad = &Bad{Table: inLines, Entry: records[0].ID, Reason: "lines are numbered from 1 on; this one stands before the first and under no seal"}
+		}
 		if missing := lostEvidence(records); missing != 0 && rep.Bad == nil {
 			rep.Bad = &Bad{Table: inEvidence, Entry: missing, After: missing - 1, Reason: "its evidence is missing though nobody erased the person"}
 		}
@@ -271,13 +275,24 @@ func (s *verification) verifyAnswers(ctx context.Context, rep *Report) error {
 	})
 }
 
-// lostEvidence finds a line without evidence of a person who was not erased.
+// lostEvidence finds a line without evidence that no later line about the same
+// driver and topic says to be erased: an erasure speaks about each of them.
 func lostEvidence(records []Record) int64 {
-	if slices.ContainsFunc(records, func(r Record) bool { return r.State == Erased }) {
-		return 0
+	type slot struct {
+		driver string
+		topic  int64
+	}
+	var erased map[slot]int64
+	for _, r := range records {
+		if r.State == Erased {
+			if erased == nil {
+				erased = map[slot]int64{}
+			}
+			erased[slot{r.Driver, r.TopicID}] = r.ID
+		}
 	}
 	for _, r := range records {
-		if r.Salt == "" {
+		if r.Salt == "" && erased[slot{r.Driver, r.TopicID}] < r.ID {
 			return r.ID
 		}
 	}
@@ -305,13 +320,13 @@ func same(a, b []Current) bool {
 
 // everybody calls do for each contact that the ledger or an answer names.
 func (s *Service) everybody(ctx context.Context, do func(int64, []Record, []Current) error) error {
-	after := int64(0)
+	after := int64(math.MinInt64) // also numbers that nobody was given
 	for {
 		records, standing, last, err := s.store.Answers(ctx, after, peoplePage)
 		if err != nil {
 			return fmt.Errorf("read answers: %w", err)
 		}
-		if last == 0 {
+		if len(records) == 0 && len(standing) == 0 {
 			return nil
 		}
 		for _, p := range people(records, standing) {

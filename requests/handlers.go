@@ -17,7 +17,7 @@ import (
 )
 
 // Topic is the transactional topic of the letters that ask for a confirmation.
-const Topic = "confirmations"
+const Topic = consent.TopicConfirmations
 
 // Handlers does what requests about permission and addresses ask for:
 // Subscribe, Renew and Move.

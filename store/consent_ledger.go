@@ -84,9 +84,6 @@ func (s *Store) Answers(ctx context.Context, after int64, people int) (lines []c
 	if err != nil {
 		return nil, nil, 0, s.classify(err)
 	}
-	if len(lines) == 0 && len(standing) == 0 {
-		last = 0
-	}
 	return lines, standing, last, nil
 }
 

@@ -365,7 +365,7 @@ func (a *application) entries() (list []consent.Entry, from []int) {
 			default:
 				e.State = consent.Withdrawn
 			}
-			if d.Status == contacts.Duplicate && e.State != consent.Withdrawn {
+			if d.Status == contacts.Duplicate && e.State.Answer() != consent.No {
 				continue // of a row that is left out, a "no" is heard all the same
 			}
 			if x, ok := d.Who.Primary(c.Kind); ok && e.Address == "" {

@@ -194,6 +194,15 @@ func (s *Store) MoveAddress(ctx context.Context, r requests.Request, kind string
 		if _, err := t.record(ctx, entries); err != nil {
 			return fmt.Errorf("record what stands for the new address: %w", err)
 		}
+		// What forbade to write to the person goes with them, after the record:
+		// to have another address is not to agree anew.
+		if has {
+			list[0].Gone = []contacts.Address{old.Address}
+			list[0].Gone[0].Kind = kind
+			if err := t.carrySuppressions(ctx, list[:1]); err != nil {
+				return err
+			}
+		}
 		moved = true
 		return nil
 	})

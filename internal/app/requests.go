@@ -77,7 +77,7 @@ func (l *letterbox) Send(ctx context.Context, x requests.Letter) (string, error)
 	}
 	m, err := l.h.Campaigns.Send(ctx, campaigns.Single{
 		Reference: x.Reference, Template: template, Channel: channel, Topic: requests.Topic, Contact: who.UID,
-		Data: x.Data, Basis: consent.ByContract, Source: x.Source, Tracking: "off",
+		Data: x.Data, Basis: consent.ByContract, Source: x.Source, Asked: true, Tracking: "off",
 	})
 	return m.Delivery, err
 }

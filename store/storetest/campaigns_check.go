@@ -10,6 +10,7 @@ import (
 
 	"rapport"
 	"rapport/campaigns"
+	"rapport/consent"
 	"rapport/contacts"
 	"rapport/outbox"
 	"rapport/responses"
@@ -113,6 +114,18 @@ func examineTestCopy(t *testing.T, d *Desk) {
 	}
 	if list, err := d.Campaigns.Deliveries(t.Context(), campaigns.Filter{}); err != nil || len(list) != 0 {
 		t.Errorf("a test is in the account: %v, %v", list, err)
+	}
+	// Who may not be written to gets no copy either.
+	d.suppress(t, "gone@example.com", consent.Complaint)
+	if _, err := d.Consent.SuppressDomain(t.Context(), consent.SuppressedDomain{Kind: "email", Domain: "closed.example"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Consent.Withdraw(t.Context(), consent.Entry{Contact: d.get(t, "p1").ID, Driver: mailer, Topic: "news"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{"Gone@Example.com", "a@CLOSED.example.", "P1@example.com"} {
+		_, err = d.Campaigns.Test(t.Context(), "spring", "p2", to)
+		wantKind(t, err, rapport.Denied)
 	}
 	_, err = d.Campaigns.Test(t.Context(), "spring", "p2", "nonsense")
 	wantKind(t, err, rapport.Invalid)

@@ -10,6 +10,7 @@ import (
 
 	"rapport"
 	"rapport/campaigns"
+	"rapport/consent"
 	"rapport/contacts"
 	"rapport/outbox"
 	"rapport/templates"
@@ -345,6 +346,9 @@ func examineSingle(t *testing.T, d *Desk) {
 func examineSingleRefused(t *testing.T, d *Desk) {
 	d.People(t, 1)
 	d.Import(t, "external_id,email\nnobody,\nsilent,silent@example.com\n", contacts.ImportOptions{})
+	if err := d.Consent.PutTopics(t.Context(), []consent.Topic{{Name: consent.TopicConfirmations, Kind: consent.Transactional}}); err != nil {
+		t.Fatal(err)
+	}
 	base := campaigns.Single{Template: mailer, Channel: "letters", Topic: "service", Contact: "p1", Source: "order"}
 	for _, c := range []struct {
 		name string
@@ -357,6 +361,7 @@ func examineSingleRefused(t *testing.T, d *Desk) {
 		{"marketing without agreement", func(m *campaigns.Single) { m.Topic, m.Contact = "news", "silent" }, rapport.Denied, "has not agreed"},
 		{"unknown contact", func(m *campaigns.Single) { m.Contact = "ghost" }, rapport.NotFound, "ghost"},
 		{"unknown channel", func(m *campaigns.Single) { m.Channel = "carrier" }, rapport.NotFound, "letters"},
+		{"topic of the house", func(m *campaigns.Single) { m.Topic = consent.TopicConfirmations }, rapport.Invalid, "built in"},
 		{"unknown topic", func(m *campaigns.Single) { m.Topic = "gossip" }, rapport.NotFound, "service"},
 		{"unknown template", func(m *campaigns.Single) { m.Template = "novel" }, rapport.NotFound, mailer},
 		{"wrong template", func(m *campaigns.Single) { m.Template = pigeon }, rapport.Invalid, "written for"},

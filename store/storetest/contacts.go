@@ -103,21 +103,22 @@ func wantKind(t testing.TB, err error, kind rapport.Kind) {
 // Contacts examines what contacts asks of a store. open opens a fresh one.
 func Contacts(t *testing.T, open func(t *testing.T) *store.Store) {
 	for name, examine := range map[string]func(*testing.T, *House){
-		"import":          examineImport,
-		"bad rows":        examineBadRows,
-		"odd values":      examineOddValues,
-		"same file twice": examineTwice,
-		"upsert":          examineUpsert,
-		"who is who":      examineIdentity,
-		"clear":           examineClear,
-		"dry run":         examineDryRun,
-		"resume":          examineResume,
-		"permissions":     examinePermissions,
-		"round trip":      examineRoundTrip,
-		"put and find":    examinePut,
-		"erase":           examineErase,
-		"segments":        examineSegments,
-		"pepper":          examinePepper,
+		"import":           examineImport,
+		"bad rows":         examineBadRows,
+		"odd values":       examineOddValues,
+		"same file twice":  examineTwice,
+		"no of duplicates": examineNoOfDuplicates,
+		"upsert":           examineUpsert,
+		"who is who":       examineIdentity,
+		"clear":            examineClear,
+		"dry run":          examineDryRun,
+		"resume":           examineResume,
+		"permissions":      examinePermissions,
+		"round trip":       examineRoundTrip,
+		"put and find":     examinePut,
+		"erase":            examineErase,
+		"segments":         examineSegments,
+		"pepper":           examinePepper,
 	} {
 		t.Run(name, func(t *testing.T) { examine(t, NewHouse(t, open(t))) })
 	}

@@ -13,6 +13,7 @@ import (
 
 	"rapport"
 	"rapport/channels"
+	"rapport/consent"
 	"rapport/contacts"
 )
 
@@ -127,6 +128,23 @@ func examineTwice(t *testing.T, h *House) {
 	sheet, err := h.Consent.Show(t.Context(), after.ID)
 	if err != nil || len(sheet.History) != 1 {
 		t.Fatalf("%d entries, %v", len(sheet.History), err)
+	}
+}
+
+// Of a row that is left out each "no" is heard all the same, by whichever word.
+func examineNoOfDuplicates(t *testing.T, h *House) {
+	for word, rows := range map[string]string{
+		"withdrawn": "email,event:granted.at,event:withdrawn.at\nwithdrawn@example.com,2024-01-01,\nwithdrawn@example.com,,2025-01-01\n",
+		"objected":  "email,event:granted.at,event:objected.at\nobjected@example.com,2024-01-01,\nobjected@example.com,,2025-01-01\n",
+	} {
+		rep := h.Import(t, rows, contacts.ImportOptions{Source: "form", About: []contacts.Grant{{Driver: mailer, Topic: "news"}}})
+		if rep.Created != 1 || rep.Duplicates != 1 {
+			t.Fatalf("%s: %+v", word, rep)
+		}
+		sheet, err := h.Consent.Show(t.Context(), h.get(t, word+"@example.com").ID)
+		if err != nil || len(sheet.Standing) != 1 || sheet.Standing[0].Answer != consent.No || string(sheet.Standing[0].State) != word {
+			t.Errorf("%s: %+v, %v", word, sheet.Standing, err)
+		}
 	}
 }
 

@@ -274,10 +274,14 @@ func (h *hall) moving() {
 	move("three@example.com")
 	made := h.who("three@example.com")
 	token := h.box.token(h.t, made)
+	h.suppress(h.t, "two@example.com", consent.Complaint)
 	for range 2 {
 		if _, err := h.Confirm(ctx, token, requests.Confirmation{}); err != nil {
 			h.t.Fatal(err)
 		}
+	}
+	if got := h.reason(h.t, "three@example.com"); got != consent.Complaint {
+		h.t.Errorf("what forbids to write to the person did not move with them: %q", got)
 	}
 	if h.who("three@example.com") != two || h.who("two@example.com") != made {
 		h.t.Error("the addresses did not change hands")
