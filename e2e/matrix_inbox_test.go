@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -283,7 +284,7 @@ func complainers(t *testing.T, s setup) {
 	p.expect(who[0], "granted")
 	mail := p.complaint(who[0], "abuse")
 	for i := range 4 {
-		p.put(i%2, "Received: by "+fmt.Sprint(i)+"\n"+mail)
+		p.put(i%2, "Received: by "+strconv.Itoa(i)+"\n"+mail)
 	}
 	p.read("repeated", 3)
 	p.read("complaint", 1)

@@ -253,7 +253,7 @@ func (s *garden) withoutScripts(b *tab) {
 func (s *garden) pictures(b *tab) {
 	folder := os.Getenv("RAPPORT_E2E_PICTURES")
 	if folder == "" {
-		b.t.Skip("RAPPORT_E2E_PICTURES names no folder")
+		b.t.Skip("does not apply: RAPPORT_E2E_PICTURES names no folder")
 	}
 	defer call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{})
 	for _, p := range []struct {

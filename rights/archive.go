@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -216,7 +217,7 @@ func (a *archive) rows(name string, list func(row func(v any) error) error) (n i
 		return n, fmt.Errorf("%s: %w", name, err)
 	}
 	if a.done.Cut = a.done.Cut || n >= maxCopyRows; n >= maxCopyRows {
-		a.s.o.Log.WarnContext(a.ctx, "an archive holds only a part", "file", name, "rows", n)
+		a.s.o.Log.WarnContext(a.ctx, "an archive holds only a part", slog.String("file", name), slog.Int64("rows", int64(n)))
 	}
 	_, err = io.WriteString(w, "\n]\n")
 	return n, err

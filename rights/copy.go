@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"rapport"
 	"rapport/access"
 	"rapport/consent"
 	"rapport/contacts"
@@ -201,10 +202,12 @@ func (s *Service) wordings(ctx context.Context, sheet consent.Sheet) ([]consent.
 		ref := *h.Evidence.Notice
 		seen[ref] = true
 		w, err := s.o.Consent.Wording(ctx, ref.Name, ref.Version, ref.Locale)
-		if err != nil {
-			continue // a wording that is no longer there is named in the entry all the same
+		switch {
+		case err == nil:
+			out = append(out, w)
+		case rapport.KindOf(err) != rapport.NotFound: // one that is no longer there is named in the entry all the same
+			return nil, fmt.Errorf("read wordings: %w", err)
 		}
-		out = append(out, w)
 	}
 	return out, nil
 }

@@ -18,6 +18,10 @@ type Erasure struct {
 	Salt  func() ([]byte, error)     // for the lines of the ledger that say so
 	Mark  contacts.Fingerprint       // of addresses the person had; nil: only what is known by it
 	Kind  func(driver string) string // the kind of address that driver reaches, "" for an unknown one
+
+	// IdleSince makes it a Conflict if there was a sign of the person since
+	// then, or they are restricted; zero: they are erased whatever was.
+	IdleSince time.Time
 }
 
 // Had is an address a person had.
@@ -79,14 +83,18 @@ type Certificate struct {
 // by its fingerprint. What waited is suppressed at once, what a worker has in
 // hand is stopped at the gate.
 func (s *Service) Erase(ctx context.Context, contact int64) (Certificate, error) {
+	return s.erase(ctx, contact, time.Time{})
+}
+
+func (s *Service) erase(ctx context.Context, contact int64, idleSince time.Time) (Certificate, error) {
 	now := s.moment()
-	note, err := s.line(ctx, "rights.erase", contact, nil)
+	note, err := s.line(ctx, "rights.erase", contact)
 	if err != nil {
 		return Certificate{}, err
 	}
 	actor := rapport.ActorOf(ctx).Name
 	done, err := s.o.Store.Forget(ctx, contact, Erasure{
-		Actor: actor, Note: note, Salt: s.salt, Mark: s.o.Fingerprint, Kind: s.kindOf,
+		Actor: actor, Note: note, Salt: s.salt, Mark: s.o.Fingerprint, Kind: s.kindOf, IdleSince: idleSince,
 	})
 	if err != nil {
 		return Certificate{}, fmt.Errorf("erase a contact: %w", err)

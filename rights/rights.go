@@ -83,8 +83,8 @@ func New(o Options) *Service {
 func (s *Service) moment() time.Time { return s.o.Now().UTC().Truncate(time.Microsecond) }
 
 // line is the audit line of something that is done to a contact.
-func (s *Service) line(ctx context.Context, action string, contact int64, detail map[string]any) (access.Line, error) {
-	return access.Draft(ctx, access.Act{Action: action, Contact: contact, Detail: detail}, s.moment())
+func (s *Service) line(ctx context.Context, action string, contact int64) (access.Line, error) {
+	return access.Draft(ctx, access.Act{Action: action, Contact: contact}, s.moment())
 }
 
 // Marks reads what stands over a contact.
@@ -100,7 +100,7 @@ func (s *Service) Restrict(ctx context.Context, contact int64, reason string) er
 	if strings.TrimSpace(reason) == "" {
 		return rapport.Invalidf("reason", "is missing: say why the person is restricted")
 	}
-	note, err := s.line(ctx, "rights.restrict", contact, nil)
+	note, err := s.line(ctx, "rights.restrict", contact)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (s *Service) Release(ctx context.Context, contact int64, reason string) err
 	if strings.TrimSpace(reason) == "" {
 		return rapport.Invalidf("reason", "is missing: say why the restriction ends; the person has to be told before")
 	}
-	note, err := s.line(ctx, "rights.release", contact, nil)
+	note, err := s.line(ctx, "rights.release", contact)
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (s *Service) Object(ctx context.Context, contact int64, source string) (Obj
 	if err != nil {
 		return out, err
 	}
-	note, err := s.line(ctx, "rights.object", contact, nil)
+	note, err := s.line(ctx, "rights.object", contact)
 	if err != nil {
 		return out, err
 	}
@@ -183,7 +183,7 @@ func (s *Service) EndObjection(ctx context.Context, contact int64, source string
 	if strings.TrimSpace(source) == "" {
 		return rapport.Invalidf("source", "is missing: say where the person took the objection back")
 	}
-	note, err := s.line(ctx, "rights.end_objection", contact, nil)
+	note, err := s.line(ctx, "rights.end_objection", contact)
 	if err != nil {
 		return err
 	}

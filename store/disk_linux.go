@@ -10,7 +10,7 @@ import (
 func toDisk(f *os.File) error {
 	for {
 		err := syscall.Fdatasync(int(f.Fd()))
-		if err != syscall.EINTR { //nolint:errorlint // a number of the system
+		if err != syscall.EINTR {
 			return err
 		}
 	}

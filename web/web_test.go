@@ -259,7 +259,7 @@ func TestWhatIsLimited(t *testing.T) {
 		{"GET", "/c/guess/0", stranger, 429},
 		{"GET", "/u/guess", stranger, 429},
 		{"GET", "/c/guess/0", from("198.51.100.7:5", "192.0.2.1"), 429}, // a stranger is not believed
-		{"POST", "/u/guess", stranger, 400}, // says nothing, and is not counted
+		{"POST", "/u/guess", stranger, 400},                             // says nothing, and is not counted
 		{"GET", "/o/guess.gif", stranger, 200},
 		{"GET", "/healthz", stranger, 200},
 		{"GET", "/c/guess/0", from("127.0.0.1:5", "198.51.100.7"), 429},

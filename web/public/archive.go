@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -69,7 +70,7 @@ func (p *Pages) archive(w http.ResponseWriter, r *http.Request) {
 	case !out.begun:
 		p.away(w, r, err)
 	default:
-		p.o.Log.WarnContext(ctx, "an archive was not finished", "error", err)
+		p.o.Log.WarnContext(ctx, "an archive was not finished", slog.Any("error", err))
 		panic(http.ErrAbortHandler) // half of it must not look whole
 	}
 }

@@ -30,8 +30,8 @@ func (f Form) Shown(locale string) string {
 }
 
 // snippet is a form to paste. It has no ticket: what it sends leads to the page
-// here, filled in, where the exact words stand and the button counts.
-const snippet = `<form action="{{.Address}}" method="post" accept-charset="utf-8" lang="{{.Lang}}">
+// here, filled in and in its language, where the exact words stand and the button counts.
+const snippet = `<form action="{{.Address}}?lang={{.Lang}}" method="post" accept-charset="utf-8" lang="{{.Lang}}">
   <p><label>{{.Words.Address.Label}} <input name="address" {{if .Words.Mail}}type="email" autocomplete="email"{{else}}type="text"{{end}} required maxlength="320"></label></p>
 {{range .Words.Fields}}  <p><label>{{.Label}} <input name="{{.Name}}" type="text" maxlength="1000"{{if .Required}} required{{end}}></label></p>
 {{end}}  <div style="position:absolute;left:-9999px" aria-hidden="true"><label>{{.T.form_trap}} <input name="{{.Words.Trap}}" type="text" tabindex="-1" autocomplete="off"></label></div>
@@ -74,7 +74,7 @@ func Snippet(f Form, address, lang string, frame bool) (string, error) {
 		Height               int
 		Words                formView
 		T                    map[string]string
-	}{address, tag, title, 520 + 90*len(f.Fields) + 50*len(f.Topics), p.formView(f, entry{}, &d, nil), words})
+	}{address, tag, title, 620 + 90*len(f.Fields) + 50*len(f.Topics), p.formView(f, entry{}, &d, nil), words})
 	if err != nil {
 		return "", fmt.Errorf("write the snippet of form %s: %w", f.Name, err)
 	}
