@@ -148,9 +148,10 @@ func newCampaignsStatus(c *cli) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("read which receiving domains are slowed: %w", err)
 			}
-			return c.show(a, func(w io.Writer) {
+			x := status{Account: a, Slow: slowedFor(a, slow)}
+			return c.show(x, func(w io.Writer) {
 				c.printAccount(w, a)
-				printSlow(w, a, slow)
+				printSlow(w, x.Slow)
 			})
 		}))
 	cmd.Flags().StringVar(&run, "run", "", "`ID` of a run (default: the newest)")
@@ -158,12 +159,32 @@ func newCampaignsStatus(c *cli) *cobra.Command {
 	return cmd
 }
 
-// printSlow names the receiving domains that an open run may be waiting for.
-func printSlow(w io.Writer, a outbox.Account, slow []outbox.Slow) {
-	for _, s := range slow {
+// status is the account of a run and what it may be waiting for.
+type status struct {
+	outbox.Account
+	Slow []slowed `json:"slow_domains"`
+}
+
+// slowed is a receiving domain that asked for less.
+type slowed struct {
+	outbox.Slow
+	PerMinute float64 `json:"per_minute"`
+}
+
+// slowedFor lists the receiving domains that an open run may be waiting for.
+func slowedFor(a outbox.Account, all []outbox.Slow) []slowed {
+	list := []slowed{}
+	for _, s := range all {
 		if s.Channel == a.Channel && !a.State.Over() {
-			_, _ = fmt.Fprintf(w, "%s is slowed down to %.3g a minute (%s)\n", clean(s.Domain, false), s.PerMinute(), s.Reason)
+			list = append(list, slowed{s, s.PerMinute()})
 		}
+	}
+	return list
+}
+
+func printSlow(w io.Writer, list []slowed) {
+	for _, s := range list {
+		_, _ = fmt.Fprintf(w, "%s is slowed down to %.3g a minute (%s)\n", clean(s.Domain, false), s.PerMinute, s.Reason)
 	}
 }
 
