@@ -75,7 +75,8 @@ type RetentionStore interface {
 	Prune(ctx context.Context, r Rule, before time.Time, from Place) (Pruned, error)
 	// IdleContacts lists at most limit contacts with a greater number of whom
 	// there was no sign since then: not changed, not written to, nothing came
-	// back, no line in the ledger, nothing waits for them.
+	// back, no line in the ledger, no wish and no objection, nothing waits for
+	// them, and they are not restricted.
 	IdleContacts(ctx context.Context, before time.Time, after int64, limit int) ([]int64, error)
 }
 
@@ -106,7 +107,7 @@ func (s *Service) Due(ctx context.Context) ([]Kept, error) {
 		if k.Before != nil {
 			var err error
 			if r == Idle {
-				k.Due, err = s.idle(ctx, before, func(context.Context, int64) error { return nil })
+				k.Due, err = s.idle(ctx, before, func(context.Context, int64) (bool, error) { return true, nil })
 			} else {
 				k.Due, err = s.o.Store.Old(ctx, r, before)
 			}
@@ -161,12 +162,12 @@ func (s *Service) Retain(ctx context.Context) ([]Kept, error) {
 
 func (s *Service) retain(ctx context.Context, r Rule, before time.Time) (int64, error) {
 	if r == Idle {
-		return s.idle(ctx, before, func(ctx context.Context, contact int64) error {
-			_, err := s.Erase(ctx, contact)
-			if rapport.KindOf(err) == rapport.NotFound {
-				return nil
+		return s.idle(ctx, before, func(ctx context.Context, contact int64) (bool, error) {
+			_, err := s.erase(ctx, contact, before)
+			if k := rapport.KindOf(err); k == rapport.NotFound || k == rapport.Conflict {
+				return false, nil // gone, or heard of, since they were listed
 			}
-			return err
+			return err == nil, err
 		})
 	}
 	var sum int64
@@ -185,7 +186,7 @@ func (s *Service) retain(ctx context.Context, r Rule, before time.Time) (int64, 
 
 const idlePage = 200
 
-func (s *Service) idle(ctx context.Context, before time.Time, do func(ctx context.Context, contact int64) error) (int64, error) {
+func (s *Service) idle(ctx context.Context, before time.Time, do func(ctx context.Context, contact int64) (bool, error)) (int64, error) {
 	var n, after int64
 	for {
 		list, err := s.o.Store.IdleContacts(ctx, before, after, idlePage)
@@ -193,10 +194,13 @@ func (s *Service) idle(ctx context.Context, before time.Time, do func(ctx contex
 			return n, err
 		}
 		for _, id := range list {
-			if err := do(ctx, id); err != nil {
+			done, err := do(ctx, id)
+			if err != nil {
 				return n, err
 			}
-			n++
+			if done {
+				n++
+			}
 			after = id
 		}
 		if len(list) < idlePage {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"rapport"
 	"rapport/consent"
 	"rapport/contacts"
 	"rapport/outbox"
@@ -97,12 +98,43 @@ func (s *Store) Erase(ctx context.Context, contact int64, actor string, salt fun
 	return err
 }
 
+// On PostgreSQL nobody is planned while somebody is erased: deliveries name
+// people by number, which holds no row, and one that is written beside an
+// erasure would keep an address. Planners stand in nobody's way.
+const (
+	qAloneErasing   query = `SELECT pg_advisory_xact_lock(hashtext(current_schema() || '.erase'), 0)`
+	qBesideErasures query = `SELECT pg_advisory_xact_lock_shared(hashtext(current_schema() || '.erase'), 0)`
+
+	// Whoever writes a row that belongs to the contact holds it until the commit.
+	qContactAlone query = `SELECT c.id FROM contacts c WHERE c.id = $1 {{lock c}}`
+)
+
+func (t tx) aloneErasing(ctx context.Context) error {
+	if t.s.d != &postgresDialect {
+		return nil
+	}
+	_, err := t.exec(ctx, qAloneErasing)
+	return err
+}
+
+// besideErasures waits for erasures, and holds them up until the commit.
+func (t tx) besideErasures(ctx context.Context) error {
+	if t.s.d != &postgresDialect {
+		return nil
+	}
+	_, err := t.exec(ctx, qBesideErasures)
+	return err
+}
+
 // Forget implements rights.EraseStore.
 func (s *Store) Forget(ctx context.Context, contact int64, e rights.Erasure) (rights.Erased, error) {
 	var out rights.Erased
-	var had telling
 	err := s.update(ctx, durable, func(t tx) error {
-		out, had = rights.Erased{}, nil
+		var had telling
+		out = rights.Erased{}
+		if err := t.aloneErasing(ctx); err != nil {
+			return err
+		}
 		all, err := collect(ctx, t, qErasePersons, scalar[int64], contact)
 		if err != nil {
 			return fmt.Errorf("look for contacts that were made for the person: %w", err)
@@ -112,6 +144,11 @@ func (s *Store) Forget(ctx context.Context, contact int64, e rights.Erasure) (ri
 				return fmt.Errorf("erase contact %d: %w", id, err)
 			}
 		}
+		texts, err := t.scrub(ctx, had)
+		if err != nil {
+			return fmt.Errorf("take the person out of notes: %w", err)
+		}
+		out.Removed = append(out.Removed, texts...)
 		if e.Note.Action == "" {
 			return nil
 		}
@@ -120,11 +157,6 @@ func (s *Store) Forget(ctx context.Context, contact int64, e rights.Erasure) (ri
 	if err != nil {
 		return out, err
 	}
-	texts, err := s.scrub(ctx, had)
-	if err != nil {
-		return out, fmt.Errorf("take the person out of notes: %w", err)
-	}
-	out.Removed = append(out.Removed, texts...)
 	if out.Copies, err = s.copies(); err != nil {
 		return out, err
 	}
@@ -133,6 +165,21 @@ func (s *Store) Forget(ctx context.Context, contact int64, e rights.Erasure) (ri
 
 // forgetContact removes one contact.
 func (t tx) forgetContact(ctx context.Context, contact int64, e rights.Erasure, out *rights.Erased, had *telling) error {
+	if err := t.waitForGate(ctx, idsJSON([]int64{contact})); err != nil {
+		return err
+	}
+	if _, err := collect(ctx, t, qContactAlone, scalar[int64], contact); err != nil {
+		return fmt.Errorf("wait for who writes about the contact: %w", err)
+	}
+	if !e.IdleSince.IsZero() {
+		_, still, err := one(ctx, t, qStillIdle, scalar[int64], micros(e.IdleSince), contact)
+		if err != nil {
+			return fmt.Errorf("look for a sign of the person: %w", err)
+		}
+		if !still {
+			return rapport.Conflictf("there was a sign of contact number %d meanwhile", contact)
+		}
+	}
 	c, ok, err := one(ctx, t, qContactByID, scanContact, contact)
 	if err != nil {
 		return fmt.Errorf("find the contact: %w", err)
@@ -142,9 +189,6 @@ func (t tx) forgetContact(ctx context.Context, contact int64, e rights.Erasure, 
 	}
 	list := []contacts.Contact{c}
 	if err := withAddresses(ctx, t, list); err != nil {
-		return err
-	}
-	if err := t.waitForGate(ctx, idsJSON([]int64{contact})); err != nil {
 		return err
 	}
 	hashes, err := t.suppressErased(ctx, list[0], e, had)

@@ -81,7 +81,7 @@ const (
 )
 
 // scrub takes a person out of notes and samples.
-func (s *Store) scrub(ctx context.Context, had telling) ([]rights.Count, error) {
+func (t tx) scrub(ctx context.Context, had telling) (out []rights.Count, err error) {
 	if len(had) == 0 {
 		return nil, nil
 	}
@@ -89,33 +89,27 @@ func (s *Store) scrub(ctx context.Context, had telling) ([]rights.Count, error) 
 	for i, text := range had {
 		marks[i] = []string{text}
 	}
-	var out []rights.Count
-	err := s.update(ctx, durable, func(t tx) error {
-		out = nil
-		for _, step := range scrubSteps() {
-			n, err := t.exec(ctx, step.q, asJSON(marks))
-			if err != nil {
-				return fmt.Errorf("%s: %w", step.where, err)
-			}
-			out = counted(out, step.where, step.what, n)
-		}
-		n, err := t.scrubImports(ctx, had, asJSON(marks))
+	for _, step := range scrubSteps() {
+		n, err := t.exec(ctx, step.q, asJSON(marks))
 		if err != nil {
-			return fmt.Errorf("imports: %w", err)
+			return nil, fmt.Errorf("%s: %w", step.where, err)
 		}
-		out = counted(out, "imports", "reports that quote the person", n)
-		if s.d != &sqliteDialect {
-			return nil
-		}
-		there, _, err := one(ctx, t, qHasSamples, scalar[int64])
-		if err != nil || there == 0 {
-			return err
-		}
-		n, err = t.exec(ctx, query(forgetSamples), asJSON(marks))
-		out = counted(out, "sqlite_stat4", "samples of the planner", n)
-		return err
-	})
-	return out, err
+		out = counted(out, step.where, step.what, n)
+	}
+	n, err := t.scrubImports(ctx, had, asJSON(marks))
+	if err != nil {
+		return nil, fmt.Errorf("imports: %w", err)
+	}
+	out = counted(out, "imports", "reports that quote the person", n)
+	if t.s.d != &sqliteDialect {
+		return out, nil
+	}
+	there, _, err := one(ctx, t, qHasSamples, scalar[int64])
+	if err != nil || there == 0 {
+		return out, err
+	}
+	n, err = t.exec(ctx, query(forgetSamples), asJSON(marks))
+	return counted(out, "sqlite_stat4", "samples of the planner", n), err
 }
 
 // forgetTime is how long readers are waited for.

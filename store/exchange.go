@@ -88,8 +88,8 @@ const qMove query = `
 UPDATE deliveries SET state = v.state, reason = v.reason, attempt = attempt + v.charge, not_before = v.not_before,
   entry_id = CASE WHEN v.entry > 0 THEN v.entry ELSE deliveries.entry_id END,
   code = CASE WHEN v.code <> '' THEN v.code ELSE deliveries.code END,
-  provider_id = CASE WHEN v.provider <> '' THEN v.provider ELSE deliveries.provider_id END,
-  server = CASE WHEN v.server <> '' THEN v.server ELSE deliveries.server END,
+  provider_id = CASE WHEN v.provider <> '' AND deliveries.address IS NOT NULL THEN v.provider ELSE deliveries.provider_id END,
+  server = CASE WHEN v.server <> '' AND deliveries.address IS NOT NULL THEN v.server ELSE deliveries.server END,
   worker_id = CASE WHEN v.state = 'sending' THEN deliveries.worker_id ELSE NULL END,
   updated_at = v.at
 FROM (
@@ -117,7 +117,8 @@ UPDATE deliveries SET state = 'sending', entry_id = $3, updated_at = $4 WHERE id
 
 const qSent query = `
 UPDATE deliveries SET state = 'sent', attempt = attempt + 1, worker_id = NULL,
-  code = '', provider_id = v.provider, server = v.server, updated_at = v.at
+  code = '', provider_id = CASE WHEN deliveries.address IS NULL THEN '' ELSE v.provider END,
+  server = CASE WHEN deliveries.address IS NULL THEN '' ELSE v.server END, updated_at = v.at
 FROM (
   SELECT CAST(e.value ->> 0 AS BIGINT) AS id, CAST(e.value ->> 1 AS BIGINT) AS turn, CAST(e.value ->> 2 AS BIGINT) AS at,
     e.value ->> 3 AS provider, e.value ->> 4 AS server
@@ -127,7 +128,7 @@ WHERE deliveries.id = v.id AND deliveries.turn = v.turn`
 
 const qSentOne query = `
 UPDATE deliveries SET state = 'sent', attempt = attempt + 1, worker_id = NULL,
-  code = '', provider_id = $4, server = $5, updated_at = $3
+  code = '', provider_id = CASE WHEN address IS NULL THEN '' ELSE $4 END, server = CASE WHEN address IS NULL THEN '' ELSE $5 END, updated_at = $3
 WHERE id = $1 AND turn = $2`
 
 // Exchange settles what has ended and admits what wants to leave, in one
@@ -208,7 +209,7 @@ type exchange struct {
 	at       map[int64]int // where a delivery stands in moves
 	counts   counts
 	attempts []outbox.Settlement
-	holds    []outbox.Hold
+	holds    []outbox.Settlement
 	late     []int64 // uncertain ones that did not leave after all and wait again
 	limits   *limiting
 }
@@ -227,7 +228,7 @@ func (e *exchange) settle(found map[int64]*facts, m outbox.Settlement) {
 		e.attempts = append(e.attempts, m)
 	}
 	if m.Hold != nil {
-		e.holds = append(e.holds, *m.Hold)
+		e.holds = append(e.holds, m)
 	}
 }
 
@@ -299,8 +300,8 @@ func (e *exchange) write(ctx context.Context, t tx) error {
 	if err := t.punish(ctx, e.attempts); err != nil {
 		return err
 	}
-	for _, h := range e.holds {
-		if err := t.hold(ctx, h); err != nil {
+	for _, m := range e.holds {
+		if err := t.holdFor(ctx, m); err != nil {
 			return err
 		}
 	}
@@ -358,7 +359,8 @@ func rowsIn(steps []step, q query, rows [][]any, more ...any) []step {
 const qAttempts query = `
 INSERT INTO attempts (delivery_id, turn, at, verdict, reason, code, detail, server)
 SELECT d.id, CAST(e.value ->> 1 AS BIGINT), CAST(e.value ->> 2 AS BIGINT),
-  e.value ->> 3, e.value ->> 4, e.value ->> 5, CASE WHEN d.address IS NULL THEN '' ELSE e.value ->> 6 END, e.value ->> 7
+  e.value ->> 3, e.value ->> 4, e.value ->> 5, CASE WHEN d.address IS NULL THEN '' ELSE e.value ->> 6 END,
+  CASE WHEN d.address IS NULL THEN '' ELSE e.value ->> 7 END
 FROM {{each $1}} CROSS JOIN deliveries d WHERE d.id = CAST(e.value ->> 0 AS BIGINT)`
 
 func recordAttempts(steps []step, list []outbox.Settlement) []step {

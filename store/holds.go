@@ -21,6 +21,22 @@ func (t tx) hold(ctx context.Context, h outbox.Hold) error {
 	return err
 }
 
+const qNameless query = `SELECT 1 FROM deliveries WHERE id = $1 AND address IS NULL`
+
+// holdFor stops a channel after what became of a delivery. What the server said
+// may name the person, so nothing of it is kept of one who was erased meanwhile.
+func (t tx) holdFor(ctx context.Context, m outbox.Settlement) error {
+	h := *m.Hold
+	_, nameless, err := one(ctx, t, qNameless, scalar[int64], m.Delivery)
+	if err != nil {
+		return err
+	}
+	if nameless {
+		h.Detail = ""
+	}
+	return t.hold(ctx, h)
+}
+
 // Hold stops a channel.
 func (s *Store) Hold(ctx context.Context, h outbox.Hold) error {
 	err := s.update(ctx, durable, func(t tx) error { return t.hold(ctx, h) })

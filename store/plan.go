@@ -173,6 +173,9 @@ func (s *Store) PlanPage(ctx context.Context, run int64, aim campaigns.Aim) (cam
 }
 
 func (t tx) planPage(ctx context.Context, run int64, aim campaigns.Aim, cursor int64, found window, took map[string]campaigns.Batch) (out campaigns.Page, err error) {
+	if err := t.besideErasures(ctx); err != nil {
+		return out, err
+	}
 	p, _, err := one(ctx, t, qPlanOfLocked, scanPlanning, run)
 	if err != nil {
 		return out, err

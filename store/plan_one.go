@@ -17,7 +17,7 @@ func readFrozen(text string) (f campaigns.Frozen, err error) {
 }
 
 const qJudgeOne query = `
-SELECT ` + verdictBefore + `CAST($5 AS BIGINT)` + verdictAfter + `, COALESCE(a.value, '') FROM contacts c` + verdictJoins + ` WHERE c.id = $4`
+SELECT ` + verdictBefore + `CAST($5 AS BIGINT)` + verdictAfter + `, COALESCE(a.value, '') FROM contacts c` + verdictJoins + ` WHERE c.id = $4 {{share c}}`
 
 const qTopicOfRun query = `SELECT topic_id FROM runs WHERE id = $1`
 

@@ -14,6 +14,7 @@ import (
 const prunePage = 500
 
 // spared are people who are restricted: nothing of theirs is removed by age.
+// It is asked again where rows go that were found before the transaction.
 const spared = `(SELECT rc.id FROM contacts rc WHERE rc.restricted_at IS NOT NULL)`
 
 // Runs that ended before $1 and still have rows of a kind, after run $2.
@@ -41,7 +42,7 @@ func (s *Store) Old(ctx context.Context, rule rights.Rule, before time.Time) (in
 		q = `SELECT COUNT(*) FROM responses WHERE at < $1 AND agent <> '' AND contact_id NOT IN ` + spared
 	case rights.Responses:
 		q = `SELECT COUNT(*) FROM runs r JOIN responses p ON ` + oldResponses + ` WHERE r.state IN ('finished', 'cancelled') AND r.finished_at < $1 AND $2 = 0`
-		args = append(args, int64(0), micros(s.now().Add(-settled)))
+		args = append(args, int64(0), micros(s.foldable(before)))
 	case rights.NotPlanned:
 		q = `SELECT COUNT(*) FROM runs r JOIN not_planned n ON ` + oldUnplanned + ` WHERE r.state IN ('finished', 'cancelled') AND r.finished_at < $1`
 	case rights.Deliveries:
@@ -89,7 +90,9 @@ const (
 SELECT t.id FROM attempts t JOIN deliveries d ON d.id = t.delivery_id
 WHERE t.id > $2 AND t.at < $1 AND d.contact_id NOT IN ` + spared + ` ORDER BY t.id LIMIT $3`
 
-	qDropAttempts query = `DELETE FROM attempts WHERE id IN (SELECT CAST(e.value AS BIGINT) FROM {{each $1}})`
+	qDropAttempts query = `
+DELETE FROM attempts WHERE id IN (SELECT CAST(e.value AS BIGINT) FROM {{each $1}})
+  AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.id = attempts.delivery_id AND d.contact_id IN ` + spared + `)`
 )
 
 func (s *Store) pruneAttempts(ctx context.Context, before time.Time, from rights.Place) (rights.Pruned, error) {
@@ -109,7 +112,8 @@ const (
 	qOldAgents query = `
 SELECT p.id FROM responses p WHERE p.id > $2 AND p.at < $1 AND p.agent <> '' AND p.contact_id NOT IN ` + spared + ` ORDER BY p.id LIMIT $3`
 
-	qDropAgents query = `UPDATE responses SET agent = '' WHERE id IN (SELECT CAST(e.value AS BIGINT) FROM {{each $1}})`
+	qDropAgents query = `
+UPDATE responses SET agent = '' WHERE id IN (SELECT CAST(e.value AS BIGINT) FROM {{each $1}}) AND contact_id NOT IN ` + spared
 )
 
 func (s *Store) pruneAgents(ctx context.Context, before time.Time, from rights.Place) (rights.Pruned, error) {
@@ -232,14 +236,19 @@ func (s *Store) pruneAudit(ctx context.Context, before time.Time) (rights.Pruned
 	return out, err
 }
 
-const qIdleContacts query = `
-SELECT c.id FROM contacts c
-WHERE c.id > $2 AND c.created_at < $1 AND c.updated_at < $1 AND c.restricted_at IS NULL
+// Of contact c there was no sign since $1.
+const idle = `c.created_at < $1 AND c.updated_at < $1 AND c.restricted_at IS NULL AND COALESCE(c.objected_at, 0) < $1
+  AND NOT EXISTS (SELECT 1 FROM preferences f WHERE f.contact_id = c.id AND f.updated_at >= $1)
   AND NOT EXISTS (SELECT 1 FROM consent_entries n WHERE n.contact_id = c.id AND n.recorded_at >= $1)
   AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.contact_id = c.id AND (d.updated_at >= $1 OR d.state IN ('queued', 'claimed', 'sending')))
   AND NOT EXISTS (SELECT 1 FROM responses p WHERE p.contact_id = c.id AND p.at >= $1)
-  AND NOT EXISTS (SELECT 1 FROM requests q WHERE q.contact_id = c.id OR q.person_id = c.id)
-ORDER BY c.id LIMIT $3`
+  AND NOT EXISTS (SELECT 1 FROM requests q WHERE q.contact_id = c.id OR q.person_id = c.id)`
+
+const (
+	qIdleContacts query = `SELECT c.id FROM contacts c WHERE c.id > $2 AND ` + idle + ` ORDER BY c.id LIMIT $3`
+
+	qStillIdle query = `SELECT c.id FROM contacts c WHERE c.id = $2 AND ` + idle
+)
 
 // IdleContacts implements rights.RetentionStore.
 func (s *Store) IdleContacts(ctx context.Context, before time.Time, after int64, limit int) ([]int64, error) {

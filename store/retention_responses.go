@@ -13,6 +13,15 @@ import (
 // that are older are folded.
 const settled = time.Hour
 
+// foldable is the moment before which a hit may become a count: hits that are
+// younger than the rule says stay, however long ago their run ended.
+func (s *Store) foldable(before time.Time) time.Time {
+	if at := s.now().Add(-settled); at.Before(before) {
+		return at
+	}
+	return before
+}
+
 // A run whose responses are older is folded once: what its rows say is written
 // as counts, and from that moment only counts and newer rows are read. Then the
 // rows go, some at a time.
@@ -65,21 +74,22 @@ SELECT f.run_id FROM folded_responses f WHERE f.run_id > $1 AND EXISTS (
   SELECT 1 FROM responses p WHERE p.run_id = f.run_id AND p.id <= f.up_to AND p.contact_id NOT IN ` + spared + `)
 ORDER BY f.run_id LIMIT 1`
 
-	qDropResponses query = `DELETE FROM responses WHERE id IN (SELECT CAST(e.value AS BIGINT) FROM {{each $1}})`
+	qDropResponses query = `
+DELETE FROM responses WHERE id IN (SELECT CAST(e.value AS BIGINT) FROM {{each $1}}) AND contact_id NOT IN ` + spared
 )
 
 // pruneResponses folds a run or removes rows of one that is folded. Place.ID is
 // 1 while it is about the folded ones.
 func (s *Store) pruneResponses(ctx context.Context, before time.Time, from rights.Place) (rights.Pruned, error) {
 	if from.ID == 0 {
-		run, ok, err := one(ctx, s.reader(), qRunWithResponses, scalar[int64], micros(before), from.Run, micros(s.now().Add(-settled)))
+		run, ok, err := one(ctx, s.reader(), qRunWithResponses, scalar[int64], micros(before), from.Run, micros(s.foldable(before)))
 		if err != nil {
 			return rights.Pruned{}, err
 		}
 		if !ok { // all are folded: now the rows, from the first run on
 			return rights.Pruned{Next: rights.Place{ID: 1}}, nil
 		}
-		return rights.Pruned{Next: rights.Place{Run: run}}, s.fold(ctx, run)
+		return rights.Pruned{Next: rights.Place{Run: run}}, s.fold(ctx, run, s.foldable(before))
 	}
 	run, ok, err := one(ctx, s.reader(), qRunHalfFolded, scalar[int64], from.Run)
 	if err != nil || !ok {
@@ -99,10 +109,9 @@ func (s *Store) pruneResponses(ctx context.Context, before time.Time, from right
 
 // fold writes the responses of a run as counts. It reads the rows of one run
 // in one transaction, which is the price of counts that stay exact.
-func (s *Store) fold(ctx context.Context, run int64) error {
+func (s *Store) fold(ctx context.Context, run int64, until time.Time) error {
 	err := s.update(ctx, bulk, func(t tx) error {
-		now := t.s.now()
-		upTo, _, err := one(ctx, t, qFoldUpTo, scalar[int64], run, micros(now.Add(-settled)))
+		upTo, _, err := one(ctx, t, qFoldUpTo, scalar[int64], run, micros(until))
 		if err != nil {
 			return err
 		}
@@ -115,7 +124,7 @@ func (s *Store) fold(ctx context.Context, run int64) error {
 				return err
 			}
 		}
-		_, err = t.exec(ctx, qFoldMark, run, upTo, micros(now))
+		_, err = t.exec(ctx, qFoldMark, run, upTo, micros(t.s.now()))
 		return err
 	})
 	if err != nil {
