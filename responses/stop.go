@@ -144,20 +144,32 @@ func readWords(name string, file []byte) (*vocabulary, error) {
 			v.apps = append(v.apps, plain(a))
 		}
 	}
-	for _, r := range rows {
-		for wish, list := range map[Wish][]string{Stop: r.Stop, StopAll: r.All, Perhaps: r.Perhaps} {
-			for _, phrase := range list {
-				key := plain(phrase)
-				if key == "" {
-					return nil, fmt.Errorf("language %s: %q says nothing", r.Language, phrase)
-				}
-				h := Heard{Wish: wish, Language: r.Language, Words: phrase}
-				v.add(key, h)
-				v.add(v.bare(key), h)
+	// What a phrase says without courtesy comes after what all phrases say as
+	// they are: "stop" is no "stop all" because "all" is courtesy somewhere.
+	for _, key := range []func(phrase string) string{plain, func(phrase string) string { return v.bare(plain(phrase)) }} {
+		for _, r := range rows {
+			if err := v.enter(r, key); err != nil {
+				return nil, err
 			}
 		}
 	}
 	return v, nil
+}
+
+// enter enters the phrases of a language under their keys.
+func (v *vocabulary) enter(r wordRow, key func(phrase string) string) error {
+	for _, of := range []struct {
+		wish Wish
+		list []string
+	}{{Stop, r.Stop}, {StopAll, r.All}, {Perhaps, r.Perhaps}} {
+		for _, phrase := range of.list {
+			if plain(phrase) == "" {
+				return fmt.Errorf("language %s: %q says nothing", r.Language, phrase)
+			}
+			v.add(key(phrase), Heard{Wish: of.wish, Language: r.Language, Words: phrase})
+		}
+	}
+	return nil
 }
 
 // add enters a phrase. What two languages share belongs to the first, and what
