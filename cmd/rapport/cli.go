@@ -227,7 +227,7 @@ func (c *cli) create(name string) (io.Writer, func() error, error) {
 func (c *cli) confirm(question, flag string) error {
 	in, ok := c.stdin.(*os.File)
 	if !ok || !terminal(in) {
-		return rapport.Invalidf("", "%s: repeat with %s", question, flag)
+		return rapport.Invalidf("", "%s Nothing was done yet: repeat with %s", question, flag)
 	}
 	_, _ = fmt.Fprintf(c.stderr, "%s [yes/no] ", question)
 	var answer string

@@ -178,3 +178,14 @@ sentence on stderr; what a command prints is on stdout, as a table or with ` + "
 zone (` + "`TZ`" + `) with the offset. Long work shows a bar on a terminal, otherwise a line every few seconds.
 
 `
+
+// TestWhoRunsACommand: a line of the ledger or the audit log names somebody,
+// also where the environment does not.
+func TestWhoRunsACommand(t *testing.T) {
+	if got := operator("anna"); got != "anna" {
+		t.Errorf("with a name it is %q", got)
+	}
+	if got := operator(""); got == "" || got == "unknown" {
+		t.Errorf("without a name it is %q", got)
+	}
+}

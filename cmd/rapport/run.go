@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/user"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,11 +38,19 @@ func run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	who := c.getenv("USER")
-	if who == "" {
-		who = "unknown"
+	return c.exit(ctx, root.ExecuteContext(rapport.WithActor(ctx, rapport.Actor{Name: "cli:" + operator(c.getenv("USER"))})))
+}
+
+// operator is the name of whoever runs a command, for ledger and audit log.
+// In a container or a timer nothing says it but the number of the user.
+func operator(named string) string {
+	if named != "" {
+		return named
 	}
-	return c.exit(ctx, root.ExecuteContext(rapport.WithActor(ctx, rapport.Actor{Name: "cli:" + who})))
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
+	}
+	return "uid-" + strconv.Itoa(os.Getuid())
 }
 
 // exit says what went wrong, in one sentence where there is one, and returns

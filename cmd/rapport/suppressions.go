@@ -29,7 +29,7 @@ domains can be suppressed too.`,
 func splitAddress(text string) (kind, value string, err error) {
 	kind, value, ok := strings.Cut(text, ":")
 	if !ok || kind == "" || value == "" {
-		return "", "", rapport.Invalidf("", "%q is not KIND:ADDRESS, like phone:+4930123456", text)
+		return "", "", rapport.Invalidf("", "%q is not KIND:ADDRESS: name the kind first, like phone:+4930123456; rapport contacts show tells kinds, and a whole domain is --domain", text)
 	}
 	return kind, value, nil
 }
@@ -50,6 +50,10 @@ rapport suppressions list --domains`,
 			if err != nil {
 				return err
 			}
+			barred, err := h.Consent.SuppressedDomains(ctx, consent.SuppressedDomain{}, 1)
+			if err != nil {
+				return err
+			}
 			return c.show(append([]consent.Suppression{}, list...), func(w io.Writer) {
 				t := newTable("KIND", "ADDRESS", "REASON", "SINCE", "BY", "DETAIL")
 				for _, s := range list {
@@ -60,6 +64,9 @@ rapport suppressions list --domains`,
 					t.row(s.Kind, value, s.Reason, c.at(s.At), dash(s.Actor), dash(s.Detail))
 				}
 				t.write(w)
+				if len(barred) > 0 {
+					c.hint("Whole domains are suppressed, too: rapport suppressions list --domains")
+				}
 			})
 		}))
 	cmd.Flags().IntVar(&limit, "limit", 1000, "how many at most; export writes all of them")
