@@ -101,7 +101,8 @@ func (c *card) windowGate() Gate {
 	person := PersonOf(c.person)
 	run := outbox.Run{Class: c.run.Class, Topic: c.run.Topic, Channel: c.run.Channel, Window: window}
 	from := c.at
-	if due := c.due(); due.After(from) {
+	// What quiet hours put off is due at their end: until then they hold it.
+	if due := c.due(); due.After(from) && c.placed.Reason != outbox.WaitQuiet {
 		from = due
 	}
 	opens := c.s.hours().Opens(&run, &outbox.Delivery{ID: c.placed.Delivery, Person: &person}, from)
