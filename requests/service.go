@@ -168,7 +168,7 @@ func (s *Service) letter(r Request, kind string, now time.Time) (consent.Entry, 
 	salt, err := s.salt()
 	return consent.Entry{
 		Driver: r.Driver, Kind: kind, Topic: Topic, State: consent.Granted, Basis: consent.ByContract, At: now, Resubscribe: true,
-		Source: letterSource(r.Form), Method: r.Method, Form: r.Form, URL: r.URL, Actor: actorOf(r.Form), Salt: salt,
+		Source: letterSource(r.Form), Method: r.Method, Form: r.Form, URL: r.URL, Actor: actorOf(r.Form), Salt: salt, Clock: consent.OurClock,
 	}, err
 }
 
@@ -201,6 +201,7 @@ func (s *Service) salt() ([]byte, error) {
 	b := make([]byte, saltBytes)
 	if _, err := io.ReadFull(s.o.Random, b); err != nil {
 		return nil, fmt.Errorf("make a salt: %w", err)
+		Clock: consent.OurClock, // what is asked for and confirmed here is recorded when it happens
 	}
 	return b, nil
 }

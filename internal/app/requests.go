@@ -75,9 +75,11 @@ func (l *letterbox) Send(ctx context.Context, x requests.Letter) (string, error)
 	if err != nil {
 		return "", err
 	}
+	data := map[string]any{"name": l.h.name()}
+	maps.Copy(data, x.Data)
 	m, err := l.h.Campaigns.Send(ctx, campaigns.Single{
 		Reference: x.Reference, Template: template, Channel: channel, Topic: requests.Topic, Contact: who.UID,
-		Data: x.Data, Basis: consent.ByContract, Source: x.Source, Asked: true, Tracking: "off",
+		Data: data, Basis: consent.ByContract, Source: x.Source, Asked: true, Tracking: "off",
 	})
 	return m.Delivery, err
 }

@@ -292,7 +292,8 @@ func (n *newsstand) proof(history []consent.Proof, m received) {
 		states[p.State]++
 		ev := p.Evidence
 		if ev == nil || ev.Address != "anna@example.com" || ev.Given != "Anna@Example.com" || ev.Form != "join" || ev.Method != consent.ByForm ||
-			ev.Notice == nil || *ev.Notice != want.NoticeRef || ev.URL != "http://127.0.0.1:8080/f/join" || ev.IP != "127.0.0.1" {
+			ev.Notice == nil || *ev.Notice != want.NoticeRef || ev.URL != "http://127.0.0.1:8080/f/join" || ev.IP != "127.0.0.1" ||
+			ev.Clock != consent.OurClock {
 			n.t.Errorf("%s: evidence %+v", p.State, ev)
 			continue
 		}
