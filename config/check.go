@@ -71,6 +71,7 @@ func (l *loader) check() {
 	l.checkMailboxes(c)
 	l.checkPages(c.Pages)
 	l.checkQuiet(c)
+	l.checkRetention(c)
 }
 
 // words checks every setting whose tag lists the words it may be.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Retention is how long what is kept. Nothing of a person who is restricted
@@ -24,6 +25,56 @@ type Retention struct {
 // Age is a length of time by the calendar: months and days. The zero Age is off:
 // kept for ever.
 type Age struct{ Months, Days int }
+
+// What a person may ask for at most: one message in so many days.
+const rarest = 31
+
+// within says that an age is over at the latest when another one is, whichever
+// months they are counted in.
+func (a Age) within(b Age) bool {
+	if a.Days == b.Days {
+		return a.Months <= b.Months
+	}
+	return 31*a.Months+a.Days <= 28*b.Months+b.Days
+}
+
+// longest is the longest time that a cap looks back.
+func (c Caps) longest() Age {
+	days := 0
+	for _, one := range c.List {
+		in, period, err := one.Span()
+		if err != nil {
+			continue // complained of by its own check
+		}
+		days = max(days, int((in+24*time.Hour-1)/(24*time.Hour)))
+		if period == "month" {
+			days = max(days, 31)
+		}
+	}
+	return Age{Days: days}
+}
+
+// checkRetention refuses ages at which something else would be decided by what
+// is gone: how often a person was written to, and whether there was a sign of
+// them.
+func (l *loader) checkRetention(c Config) {
+	r := c.Retention
+	if need := (Age{Days: max(rarest, c.Caps.longest().Days)}); !r.Deliveries.IsZero() && !need.within(r.Deliveries) {
+		l.complain("retention.deliveries", "%s is too short: caps, and people who ask for fewer messages, need %s", r.Deliveries, need)
+	}
+	if r.Idle.IsZero() {
+		return
+	}
+	for _, other := range []struct {
+		key string
+		age Age
+	}{{"retention.responses", r.Responses}, {"retention.deliveries", r.Deliveries}} {
+		if !other.age.IsZero() && !r.Idle.within(other.age) {
+			l.complain("retention.idle_contacts", "%s is longer than %s (%s): by then nobody knows who was heard of; make it shorter, or the other longer",
+				r.Idle, other.key, other.age)
+		}
+	}
+}
 
 // maxAge bounds what is taken: a thousand years.
 const maxAge = 1000 * 12 * 31
