@@ -9,7 +9,8 @@ import (
 func TestMailbox(t *testing.T) {
 	for address, want := range map[string]string{
 		"anna@example.com": "anna@example.com", "Anna+Shop@Example.com": "anna@example.com", "anna+a+b@example.com": "anna@example.com",
-		"+@example.com": "@example.com", "o'neil@example.com": "o'neil@example.com", "U024BE7LH": "u024be7lh", "a+b": "a+b", "": "",
+		"+@example.com": "@example.com", "o'neil@example.com": "o'neil@example.com", "A.nn.a+x@Gmail.com": "anna@gmail.com", "an.na@googlemail.com": "anna@gmail.com", "an.na@example.com": "an.na@example.com",
+		"U024BE7LH": "u024be7lh", "a+b": "a+b", "": "",
 	} {
 		if got := requests.Mailbox(address); got != want {
 			t.Errorf("%q: %q, want %q", address, got, want)

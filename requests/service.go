@@ -23,6 +23,10 @@ import (
 // letterEvery is how often one mailbox gets a letter that somebody asked for.
 const letterEvery = 24 * time.Hour
 
+// MovesADay is how many new addresses one person can have letters sent to in a
+// day: room for typing errors, and not for writing to strangers.
+const MovesADay = 3
+
 // Service is what the doors call about requests. It is safe for concurrent use.
 type Service struct {
 	o        Options
@@ -137,6 +141,11 @@ func (s *Service) opening(ctx context.Context, a Ask) (Opening, error) {
 	o.AddressKind = d.Address.Kind
 	o.Repeated, o.Since = a.Repeated, now.Add(-letterEvery)
 	o.Mailbox = s.mailbox(a, d.Address.Kind, address)
+	if a.Kind == Move {
+		for i := range MovesADay {
+			o.Turns = append(o.Turns, s.o.Fingerprint("moves of", strconv.FormatInt(a.Contact, 10)+" "+strconv.Itoa(i)))
+		}
+	}
 	ground, err := s.letter(o.Request, d.Address.Kind, now)
 	if err != nil {
 		return o, err
@@ -192,6 +201,7 @@ func Entry(r Request, topic string) consent.Entry {
 	return consent.Entry{
 		Contact: r.Contact, Driver: r.Driver, Topic: topic, Basis: consent.ByConsent, Address: r.Address, Given: r.Given,
 		Channel: "", Source: source, Notice: r.Notice, Method: r.Method, Form: r.Form, URL: r.URL, IP: r.IP, Agent: r.Agent,
+		Clock: consent.OurClock, // what is asked for and confirmed here is recorded when it happens
 	}
 }
 
@@ -201,7 +211,6 @@ func (s *Service) salt() ([]byte, error) {
 	b := make([]byte, saltBytes)
 	if _, err := io.ReadFull(s.o.Random, b); err != nil {
 		return nil, fmt.Errorf("make a salt: %w", err)
-		Clock: consent.OurClock, // what is asked for and confirmed here is recorded when it happens
 	}
 	return b, nil
 }
@@ -217,7 +226,9 @@ func (s *Service) mailbox(a Ask, kind, address string) string {
 }
 
 // Mailbox is the common spelling of all addresses that usually lead into one
-// mailbox: lower case, without what follows a plus sign (RFC 5233).
+// mailbox: lower case, without what follows a plus sign (RFC 5233), and without
+// dots at the one large provider that says it does not look at them
+// (support.google.com/mail/answer/7436150), under both of its names.
 func Mailbox(address string) string {
 	address = strings.ToLower(address)
 	at := strings.LastIndexByte(address, '@')
@@ -225,7 +236,11 @@ func Mailbox(address string) string {
 		return address
 	}
 	local, _, _ := strings.Cut(address[:at], "+")
-	return local + address[at:]
+	domain := address[at:]
+	if domain == "@gmail.com" || domain == "@googlemail.com" {
+		local, domain = strings.ReplaceAll(local, ".", ""), "@gmail.com"
+	}
+	return local + domain
 }
 
 // The templates of letters. One that is stored under the name goes before the

@@ -17,6 +17,9 @@ type Opening struct {
 	// Since ends the opening.
 	Mailbox string
 	Since   time.Time
+	// Turns are fingerprints of which one must not have been taken after Since:
+	// what one person can have sent to other people in a day. Empty: no bound.
+	Turns []string
 	// Fresh is the person made when nobody has the address.
 	Fresh contacts.Row
 	// Entries say "requested" for somebody who has not answered a topic yet.
@@ -32,7 +35,7 @@ type Opened uint8
 // What becomes of an opening.
 const (
 	Started    Opened = iota // a row was made, and its letter may be sent
-	Limited                  // the mailbox had its letter
+	Limited                  // the mailbox had its letter, or the person their turns
 	Suppressed               // nobody may write to the address
 	Subscribed               // the person has all topics already
 	Elsewhere                // the address is one we cannot ask: not the person's primary one, or another person's
@@ -41,7 +44,9 @@ const (
 // Store keeps requests. Every method is one fact in one transaction.
 type Store interface {
 	// OpenRequest finds or makes the owner of the address, notes the letter of
-	// the day, adds the row and the entries, in one durable transaction. Where
+	// the day, adds the row and the entries, in one durable transaction. Without
+	// an address it is the person's primary one; but while a Move of theirs is
+	// kept, the one they had before it. Where
 	// it answers anything but Started nothing was written, but for Subscribed
 	// with Repeated, where the letter is noted and the row returned has no ID.
 	OpenRequest(ctx context.Context, o Opening) (Request, Opened, error)
@@ -51,8 +56,8 @@ type Store interface {
 	// also when it left and its Message-ID.
 	NoteLetter(ctx context.Context, r Request) error
 	// ConfirmRequest writes down the press of the button, durably, if it is the
-	// first and the request has not expired; first says so. The row returned
-	// is what stands.
+	// first and the request has not expired; first says so. From then on a Move
+	// and a SeeData are kept for as long again. The row returned is what stands.
 	ConfirmRequest(ctx context.Context, id int64, c Confirmation) (r Request, first bool, err error)
 	// NoteHandled notes that what was confirmed is done. A row that is gone
 	// meanwhile is no error.

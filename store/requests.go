@@ -46,7 +46,8 @@ SELECT a.contact_id, a.value, a.display, a.hash, a.position FROM addresses a WHE
 	qNoteLetter query = `UPDATE requests SET delivery = $2, mailed_at = $3, message_id = $4 WHERE id = $1 AND confirmed_at = 0`
 
 	qConfirmRequest query = `
-UPDATE requests SET confirmed_at = $2, confirm_ip = $3, confirm_agent = $4
+UPDATE requests SET confirmed_at = $2, confirm_ip = $3, confirm_agent = $4,
+  expires_at = CASE WHEN kind IN ('move', 'see_data') THEN $2 + expires_at - asked_at ELSE expires_at END
 WHERE id = $1 AND confirmed_at = 0 AND expires_at > $2`
 
 	qNoteHandled query = `UPDATE requests SET handled_at = $2 WHERE id = $1 AND handled_at = 0`
@@ -74,11 +75,12 @@ type asked struct {
 	IP      string            `json:"ip,omitempty"`
 	Agent   string            `json:"agent,omitempty"`
 	Payload json.RawMessage   `json:"payload,omitempty"`
+	Was     string            `json:"was,omitempty"` // of a Move that was done: fingerprint of the address before
 }
 
-func askedText(r requests.Request) (string, error) {
+func askedText(r requests.Request, was string) (string, error) {
 	text, err := json.Marshal(asked{
-		r.Channel, r.Address, r.Given, r.Topics, r.Form, r.Method, r.Notice, r.Locale, r.URL, r.IP, r.Agent, r.Payload,
+		r.Channel, r.Address, r.Given, r.Topics, r.Form, r.Method, r.Notice, r.Locale, r.URL, r.IP, r.Agent, r.Payload, was,
 	})
 	if err != nil {
 		return "", fmt.Errorf("write what was asked: %w", err)
@@ -151,6 +153,9 @@ func (t tx) openRequest(ctx context.Context, o requests.Opening) (r requests.Req
 	case !mine:
 		return r, 0, notOpened{requests.Limited}
 	}
+	if err := t.takeTurn(ctx, o); err != nil {
+		return r, 0, err
+	}
 	who, known, err := t.ownerOf(ctx, o)
 	if err != nil {
 		return r, 0, err
@@ -188,7 +193,7 @@ func (t tx) openRequest(ctx context.Context, o requests.Opening) (r requests.Req
 	if became == requests.Subscribed {
 		return r, became, nil
 	}
-	text, err := askedText(r)
+	text, err := askedText(r, "")
 	if err != nil {
 		return r, 0, err
 	}
@@ -208,7 +213,11 @@ func (t tx) ownerOf(ctx context.Context, o requests.Opening) (who owner, known b
 		if err == nil && !known {
 			err = elsewhere
 		}
-		return who, known, err
+		if err != nil {
+			return who, known, err
+		}
+		who, err = t.beforeMoves(ctx, o, who)
+		return who, true, err
 	}
 	who, known, err = one(ctx, t, qOwner, scanOwner, o.AddressKind, o.Address)
 	if err != nil {
