@@ -158,6 +158,11 @@ func (s *Store) MoveCampaign(ctx context.Context, id int64, endSchedule bool, no
 		if out, err = decide(now.Standing, now.ran); err != nil {
 			return err
 		}
+		if now.run != 0 && out.Run != now.Run { // what is answered to be stopped does not leave
+			if err := t.aloneWithGate(ctx); err != nil {
+				return err
+			}
+		}
 		n, err := t.exec(ctx, qMoveCampaign, id, now.Campaign, out.Campaign, micros(s.now()), note, ends)
 		if err := exactly(1, n, err); err != nil || now.run == 0 {
 			return err

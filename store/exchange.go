@@ -17,7 +17,7 @@ WITH w AS MATERIALIZED (
   SELECT d.contact_id, r.driver, r.topic_id FROM {{each $1}} CROSS JOIN deliveries d CROSS JOIN runs r
   WHERE d.id = CAST(e.value AS BIGINT) AND r.id = d.run_id
 )
-SELECT 1 FROM (` + shareDomains + `) l CROSS JOIN w CROSS JOIN consents k
+SELECT 1 FROM (` + shareGate + `) l CROSS JOIN w CROSS JOIN consents k
 WHERE k.contact_id = w.contact_id AND k.driver = w.driver AND k.topic_id = w.topic_id
 ORDER BY k.contact_id {{share k}}`
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"rapport/campaigns"
 	"rapport/consent"
 	"rapport/contacts"
 	"rapport/outbox"
@@ -37,6 +38,21 @@ func TestWhoTakesBackWaitsForTheGate(t *testing.T) {
 		"pause of the person": {func(ctx context.Context, s *Store) error {
 			return s.SetPreference(ctx, 1, consent.Preference{PausedUntil: start.Add(24 * time.Hour)}, start)
 		}, outbox.AskedPause},
+		"pause of the run": {func(ctx context.Context, s *Store) error {
+			_, err := s.MoveRun(ctx, 1, []outbox.RunState{outbox.Running}, outbox.Paused, "x")
+			return err
+		}, outbox.WaitPaused},
+		"cancelling of a message": {func(ctx context.Context, s *Store) error {
+			_, err := s.MoveRun(ctx, 1, []outbox.RunState{outbox.Running}, outbox.Cancelling, "x")
+			return err
+		}, outbox.ByPerson},
+		"cancelling of the campaign": {func(ctx context.Context, s *Store) error {
+			_, err := s.MoveCampaign(ctx, 1, false, "x", func(now campaigns.Standing, _ bool) (campaigns.Standing, error) {
+				now.Run = outbox.Cancelling
+				return now, nil
+			})
+			return err
+		}, outbox.ByPerson},
 		"change of the address": {func(ctx context.Context, s *Store) error {
 			_, err := s.Apply(ctx, contacts.Chunk{Durable: true, Seen: contacts.NewSeen(), Rows: []contacts.Row{{
 				UID: "new", Contact: 1, Addresses: []contacts.Address{{Kind: "loft", Value: "loft-new", Display: "loft-new", Hash: "hnew"}},

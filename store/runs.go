@@ -185,6 +185,9 @@ func (s *Store) MoveRun(ctx context.Context, id int64, from []outbox.RunState, t
 	}
 	var n int64
 	err := s.update(ctx, durable, func(t tx) (err error) {
+		if err := t.aloneWithGate(ctx); err != nil { // what is answered to be stopped does not leave
+			return err
+		}
 		if n, err = t.exec(ctx, qRunMoves, id, to, note, asJSON(states)); err != nil || n == 0 || to != outbox.Paused {
 			return err
 		}

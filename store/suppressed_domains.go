@@ -31,13 +31,14 @@ const (
 	suppressed = `CASE WHEN ` + forbidden + ` THEN s.reason ELSE ` + domainReason + ` END`
 )
 
-// Who suppresses a domain is alone with it: on PostgreSQL whoever asks the
-// gate shares this lock until its intents are committed, and takes it in the
-// statement before the one that reads. SQLite has one writer.
-const qAloneWithDomains query = `SELECT pg_advisory_xact_lock(CAST(CAST('suppressed_domains' AS regclass) AS BIGINT))`
+// Who suppresses a domain, pauses or cancels is alone with the gate: on
+// PostgreSQL whoever asks it shares this lock until its intents are committed,
+// and takes it in the statement before the one that reads. SQLite has one
+// writer. It is taken before anything else is locked.
+const qAloneWithGate query = `SELECT pg_advisory_xact_lock(CAST(CAST('suppressed_domains' AS regclass) AS BIGINT))`
 
-// shareDomains goes before qLockConsents' own rows.
-const shareDomains = `SELECT pg_advisory_xact_lock_shared(CAST(CAST('suppressed_domains' AS regclass) AS BIGINT)) AS shared`
+// shareGate goes before qLockConsents' own rows.
+const shareGate = `SELECT pg_advisory_xact_lock_shared(CAST(CAST('suppressed_domains' AS regclass) AS BIGINT)) AS shared`
 
 const qSuppressDomains query = `
 INSERT INTO suppressed_domains (kind, domain, subdomains, reason, detail, actor, at, expires_at)
@@ -74,6 +75,16 @@ func scanDomain(scan func(...any) error) (x consent.SuppressedDomain, err error)
 	return x, err
 }
 
+func (t tx) aloneWithGate(ctx context.Context) error {
+	if t.s.d != &postgresDialect {
+		return nil
+	}
+	if _, err := t.exec(ctx, qAloneWithGate); err != nil {
+		return fmt.Errorf("wait for the gate: %w", err)
+	}
+	return nil
+}
+
 // SuppressDomains implements consent.DomainStore.
 func (s *Store) SuppressDomains(ctx context.Context, list []consent.SuppressedDomain) (added int, err error) {
 	if len(list) == 0 {
@@ -102,10 +113,8 @@ func (s *Store) SuppressDomains(ctx context.Context, list []consent.SuppressedDo
 		rows.end()
 	}
 	err = s.update(ctx, durable, func(t tx) error {
-		if s.d == &postgresDialect {
-			if _, err := t.exec(ctx, qAloneWithDomains); err != nil {
-				return fmt.Errorf("wait for the gate: %w", err)
-			}
+		if err := t.aloneWithGate(ctx); err != nil {
+			return err
 		}
 		before, _, err := one(ctx, t, qCountDomains, scalar[int64])
 		if err != nil {
