@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 
 	"rapport"
 	"rapport/channels"
@@ -81,6 +82,7 @@ func (l *loader) checkForms(c Config) {
 		for key, texts := range map[string]map[string]string{"title": f.Title, "intro": f.Intro, "wording": f.Wording, "tracking": f.Tracking} {
 			l.checkLocales(at(key), texts)
 		}
+		l.checkTrackingWords(at("tracking"), f)
 		l.checkFields(at, f)
 		for j, o := range f.EmbedOn {
 			if !isOrigin(o) {
@@ -89,6 +91,20 @@ func (l *loader) checkForms(c Config) {
 		}
 		if f.Already != "nothing" && f.Already != "letter" {
 			l.complain(at("already"), "%q is not one of nothing, letter", f.Already)
+		}
+	}
+}
+
+// checkTrackingWords asks for the words of the box in each language of the
+// declaration: nobody agrees to what they cannot read.
+func (l *loader) checkTrackingWords(path string, f Form) {
+	if len(f.Tracking) == 0 {
+		return
+	}
+	for _, locale := range slices.Sorted(maps.Keys(f.Wording)) {
+		base, _, _ := strings.Cut(locale, "-")
+		if f.Tracking[locale] == "" && f.Tracking[base] == "" {
+			l.complain(path, "has no words in %s, in which people read the wording; add %s: \"…\"", locale, locale)
 		}
 	}
 }

@@ -27,7 +27,7 @@ forms:
     title: {en: "Offers by mail", de: "Angebote per Mail"}
     intro: {en: "A letter now and then.", de: "Ab und zu ein Brief."}
     wording: {en: "Yes, Example Shop may write to me about its offers.", de: "Ja, der Example Shop darf mir über seine Angebote schreiben."}
-    tracking: {en: "Example Shop may see what I open."}
+    tracking: {en: "Example Shop may see what I open.", de: "Der Example Shop darf sehen, was ich öffne."}
     fields: [{name: first_name, label: {en: First name, de: Vorname}}]
   - name: hard
     channel: news

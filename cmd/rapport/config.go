@@ -31,6 +31,7 @@ type checked struct {
 	File       string      `json:"file"`
 	Channels   int         `json:"channels"`
 	Topics     int         `json:"topics"`
+	Forms      int         `json:"forms"`
 	Complaints []complaint `json:"complaints"`
 }
 
@@ -47,7 +48,7 @@ func (c *cli) configCheck() error {
 	if err == nil {
 		err = app.CheckPages(conf)
 	}
-	out := checked{OK: err == nil, File: c.configFile(), Channels: len(conf.Channels), Topics: len(conf.Topics), Complaints: []complaint{}}
+	out := checked{OK: err == nil, File: c.configFile(), Channels: len(conf.Channels), Topics: len(conf.Topics), Forms: len(conf.Forms), Complaints: []complaint{}}
 	if err != nil && !c.json {
 		return err
 	}
@@ -65,7 +66,11 @@ func (c *cli) configCheck() error {
 		if name == "" {
 			name = "The configuration without a file"
 		}
-		_, _ = fmt.Fprintf(w, "%s is in order: %s, %s.\n", name, count(out.Channels, "channel", "channels"), count(out.Topics, "topic", "topics"))
+		forms := ""
+		if out.Forms > 0 {
+			forms = ", " + count(out.Forms, "form", "forms")
+		}
+		_, _ = fmt.Fprintf(w, "%s is in order: %s, %s%s.\n", name, count(out.Channels, "channel", "channels"), count(out.Topics, "topic", "topics"), forms)
 	}); err != nil || out.OK {
 		return err
 	}
