@@ -127,6 +127,7 @@ func (p *Pages) changePreferences(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	form := body(w, r)
+	even := p.even()
 	// Whoever closed the page meanwhile is heard too.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), leavePatience)
 	defer cancel()
@@ -138,6 +139,9 @@ func (p *Pages) changePreferences(w http.ResponseWriter, r *http.Request) {
 	done, err := p.change(ctx, a, form)
 	switch {
 	case err == nil && done != "":
+		if asks(form[doField]) {
+			even(r.Context())
+		}
 		p.backTo(w, r, done, form)
 	case err == nil:
 		p.showPreferences(w, r, s, http.StatusOK, wrong{})
@@ -177,6 +181,10 @@ const (
 	doSee    = "see"
 	doErase  = "erase"
 )
+
+// asks says whether a button asks for a letter: then how long the answer takes
+// must not tell who is known.
+func asks(button string) bool { return button == doMove || button == doSee || button == doErase }
 
 // change does one thing and says which text tells of it; "" for what is none
 // of our buttons.
