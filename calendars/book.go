@@ -44,8 +44,8 @@ var builtin = sync.OnceValues(func() ([]*Calendar, error) {
 })
 
 // NewBook makes a book of the calendars that come with the program and of some
-// more, which go before those of the same name. An include that leads nowhere
-// or in a circle is an Invalid error.
+// more, which go before those of the same name. An include that leads nowhere,
+// in a circle or from a calendar in force to one that is off is an Invalid error.
 func NewBook(own ...*Calendar) (*Book, error) {
 	list, err := builtin()
 	if err != nil {
@@ -86,6 +86,9 @@ func (b *Book) link(c *Calendar, path []string) error {
 		if !ok {
 			return rapport.Invalidf("calendars."+c.Name, "it includes %q, which nobody knows; known: %v", name, b.Names())
 		}
+		if part.Unverified && !c.Unverified {
+			return rapport.Invalidf("calendars."+c.Name, "it includes %s, which has not been checked against its source and is off", name)
+		}
 		if err := b.link(part, append(path, c.Name)); err != nil {
 			return err
 		}
@@ -108,7 +111,7 @@ func (b *Book) Calendar(name string) (*Calendar, error) {
 		return nil, rapport.Unknown("calendar", name, b.Names())
 	}
 	if c.Unverified {
-		return nil, rapport.Invalidf("calendar", "calendar %s has not been checked against its source, so it is off; check it, and write your own file with the same name", name)
+		return nil, rapport.Invalidf("calendar", "calendar %s has not been checked against its source, so it is off; check it, and put in a file of your own with the same name", name)
 	}
 	return c, nil
 }

@@ -21,6 +21,7 @@ type Source struct {
 	Rest       []string          `json:"rest,omitempty"`       // weekdays that are off, like [sat, sun]
 	Days       []DayRule         `json:"days,omitempty"`       // holidays
 	Law        string            `json:"source,omitempty"`     // the public source of the days that name none
+	Seen       string            `json:"seen,omitempty"`       // where that source was read, for the days that name no place
 	Unverified bool              `json:"unverified,omitempty"` // nobody has checked it: off
 }
 
@@ -35,7 +36,7 @@ type DayRule struct {
 	Observed   map[string]int `json:"observed,omitempty"`   // by weekday: that day is off, too
 	Substitute bool           `json:"substitute,omitempty"` // on a Saturday or Sunday: the next free weekday is off, too
 	Law        string         `json:"source,omitempty"`
-	Unverified bool           `json:"unverified,omitempty"` // not counted
+	Seen       string         `json:"seen,omitempty"`
 }
 
 // Holiday is a day off of a year.
@@ -43,6 +44,7 @@ type Holiday struct {
 	Date   time.Time `json:"date"` // midnight in UTC
 	Name   string    `json:"name"`
 	Source string    `json:"source,omitempty"`
+	Seen   string    `json:"seen,omitempty"` // where the source was read
 }
 
 // Calendar is a calendar ready to be asked. It is safe for concurrent use.
@@ -190,14 +192,14 @@ func (c *Calendar) year(year int) map[time.Time]Holiday {
 // observed in the year before or after its own.
 func (c *Calendar) compute(year int) map[time.Time]Holiday {
 	found := map[time.Time]Holiday{}
-	add := func(d time.Time, name, law string) {
-		if _, there := found[d]; !there {
-			found[d] = Holiday{d, name, law}
+	add := func(h Holiday) {
+		if !taken(found, h.Date) {
+			found[h.Date] = h
 		}
 	}
 	for _, p := range c.parts {
-		for d, h := range p.year(year) {
-			add(d, h.Name, h.Source)
+		for _, h := range p.year(year) {
+			add(h)
 		}
 	}
 	var late []day
@@ -208,10 +210,9 @@ func (c *Calendar) compute(year int) map[time.Time]Holiday {
 			if !ok {
 				continue
 			}
-			law := cmp.Or(r.Law, c.Law)
-			add(d, r.Name, law)
+			add(c.holiday(r, d, ""))
 			if n := r.Observed[short(d)]; n != 0 {
-				add(d.AddDate(0, 0, n), r.Name+" (observed)", law)
+				add(c.holiday(r, d.AddDate(0, 0, n), " (observed)"))
 			}
 			if r.Substitute && (d.Weekday() == time.Saturday || d.Weekday() == time.Sunday) {
 				late, from = append(late, r), append(from, d)
@@ -224,7 +225,7 @@ func (c *Calendar) compute(year int) map[time.Time]Holiday {
 		for weekend(d) || taken(found, d) {
 			d = d.AddDate(0, 0, 1)
 		}
-		add(d, r.Name+" (substitute)", cmp.Or(r.Law, c.Law))
+		add(c.holiday(r, d, " (substitute)"))
 	}
 	for d := range found {
 		if d.Year() != year {
@@ -232,6 +233,11 @@ func (c *Calendar) compute(year int) map[time.Time]Holiday {
 		}
 	}
 	return found
+}
+
+// holiday is a day off of this calendar with its source.
+func (c *Calendar) holiday(r day, date time.Time, addition string) Holiday {
+	return Holiday{Date: date, Name: r.Name + addition, Source: cmp.Or(r.Law, c.Law), Seen: cmp.Or(r.Seen, c.Seen)}
 }
 
 func weekend(d time.Time) bool {
@@ -248,7 +254,7 @@ func short(d time.Time) string { return strings.ToLower(d.Weekday().String()[:3]
 // in is the date of a day in a year.
 func (r day) in(year int) (time.Time, bool) {
 	d, ok := r.at(year)
-	if !ok || r.Unverified || year < r.From || r.To != 0 && year > r.To || slices.Contains(r.Except, year) {
+	if !ok || year < r.From || r.To != 0 && year > r.To || slices.Contains(r.Except, year) {
 		return d, false
 	}
 	return d.AddDate(0, 0, r.Moves[short(d)]), true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ type shownCalendar struct {
 	Off     bool              `json:"off"` // nobody has checked it
 	Include []string          `json:"include,omitempty"`
 	Source  string            `json:"source,omitempty"`
+	Seen    string            `json:"seen,omitempty"`
 }
 
 func newCalendarsList(c *cli) *cobra.Command {
@@ -41,7 +43,7 @@ func newCalendarsList(c *cli) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				list = append(list, shownCalendar{name, k.Title, book.BuiltIn(name), k.Unverified, k.Include, k.Law})
+				list = append(list, shownCalendar{name, k.Title, book.BuiltIn(name), k.Unverified, k.Include, k.Law, k.Seen})
 			}
 			return c.show(list, func(w io.Writer) {
 				t := newTable("NAME", "FROM", "TITLE", "SOURCE")
@@ -62,7 +64,7 @@ func newCalendarsList(c *cli) *cobra.Command {
 
 func newCalendarsShow(c *cli) *cobra.Command {
 	var year int
-	cmd := command("show NAME", "show the days off of a year, with what each rests on", "rapport calendars show de-by --year 2027",
+	cmd := command("show NAME", "show the days off of a year, with what each rests on and where it was read", "rapport calendars show de-by --year 2027",
 		c.inside(func(_ context.Context, h *app.House, args []string) error {
 			k, err := h.Book().Look(args[0])
 			if err != nil {
@@ -85,6 +87,7 @@ type shownDay struct {
 	Date   string `json:"date"`
 	Name   string `json:"name"`
 	Source string `json:"source,omitempty"`
+	Seen   string `json:"seen,omitempty"`
 }
 
 func (c *cli) showDays(k *calendars.Calendar, year int) error {
@@ -101,7 +104,7 @@ func (c *cli) showDays(k *calendars.Calendar, year int) error {
 		}
 	}
 	for _, h := range k.Holidays(year) {
-		out.Days = append(out.Days, shownDay{h.Date.Format(time.DateOnly), h.Name, h.Source})
+		out.Days = append(out.Days, shownDay{h.Date.Format(time.DateOnly), h.Name, h.Source, h.Seen})
 	}
 	return c.show(out, func(w io.Writer) {
 		if out.Off {
@@ -110,11 +113,18 @@ func (c *cli) showDays(k *calendars.Calendar, year int) error {
 		if len(out.Rest) > 0 {
 			_, _ = fmt.Fprintf(w, "every %s\n", strings.Join(out.Rest, ", "))
 		}
+		var seen []string
 		t := newTable("DATE", "DAY", "NAME", "SOURCE")
 		for _, h := range k.Holidays(year) {
 			t.row(h.Date.Format(time.DateOnly), h.Date.Weekday().String()[:3], h.Name, dash(h.Source))
+			if h.Seen != "" && !slices.Contains(seen, h.Seen) {
+				seen = append(seen, h.Seen)
+			}
 		}
 		t.write(w)
+		for _, place := range seen {
+			_, _ = fmt.Fprintf(w, "read at: %s\n", place)
+		}
 	})
 }
 
