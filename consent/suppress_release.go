@@ -58,10 +58,10 @@ func (r Record) agreed(value string) bool {
 func (r Record) Dated() bool {
 	ev, ok := r.Proof()
 	switch {
-	case r.State == Confirmed:
-		return true
 	case ok && ev.Clock != "":
 		return ev.Clock != FileClock
+	case r.State == Confirmed:
+		return true
 	}
 	return r.RecordedAt.Sub(r.At) > 24*time.Hour
 }

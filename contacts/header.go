@@ -48,7 +48,8 @@ type column struct {
 type layout struct {
 	columns []column
 	ignored []string
-	events  bool // rows tell what happened before
+	unread  []string // of them those of a status that is not verified
+	events  bool     // rows tell what happened before
 }
 
 // headerRules is what a header is read against.
@@ -84,6 +85,9 @@ func readHeader(head []string, rules headerRules) (layout, error) {
 			c, why, err := rules.presetColumn(p)
 			if why != "" {
 				l.ignored = append(l.ignored, why)
+				if strings.HasPrefix(p.is, presetStatus) {
+					l.unread = append(l.unread, p.header)
+				}
 			}
 			if err != nil {
 				complaints = append(complaints, fmt.Sprintf("column %d: %v", i+1, err))

@@ -111,6 +111,23 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// A "yes" without a time is one whatever word it has: a "no" that comes in
+// another file is heard, however old it is.
+func TestAYesWithoutATimeOutlivesNoNo(t *testing.T) {
+	h := storetest.NewHouse(t, testkit.Store(t))
+	for _, word := range []string{"granted", "confirmed"} {
+		address := word + "@example.com"
+		history(t, h, "email,event,at,driver,topic,source\n"+address+","+word+",,mailer,news,form\n", contacts.ImportOptions{})
+		if got := answerOf(t, h, address); got.Answer != consent.Yes {
+			t.Fatalf("%s: %+v", word, got)
+		}
+		history(t, h, "email,event,at,driver,topic,source\n"+address+",withdrawn,2024-01-01,mailer,news,\n", contacts.ImportOptions{})
+		if got := answerOf(t, h, address); got.Answer != consent.No {
+			t.Errorf("%s: %+v", word, got)
+		}
+	}
+}
+
 func TestHistoryThatIsRefused(t *testing.T) {
 	h := storetest.NewHouse(t, testkit.Store(t))
 	rep := history(t, h, `email,event,at,driver,topic,source,basis

@@ -228,6 +228,10 @@ func (im *importer) aim(m *rowMaker, rules headerRules) error {
 		}
 		m.about = append(m.about, permit{g, kind})
 	}
+	if len(im.options.Grants) > 0 && len(m.layout.unread) > 0 {
+		return rapport.Invalidf("grant", "column %s may say who must not be written to, and what its words mean is not verified, so it is not read: take those people out and leave the column out with --map %s=-, or import without --grant",
+			quote(m.layout.unread[0]), quote(m.layout.unread[0]))
+	}
 	if m.layout.events && len(m.about) == 0 {
 		return rapport.Invalidf("for", "the file tells who agreed and who withdrew, but not from what: say what it is about with --for DRIVER:TOPIC")
 	}

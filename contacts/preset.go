@@ -84,6 +84,9 @@ func preset(tool string) (map[string]presetColumn, error) {
 	return out, nil
 }
 
+// presetStatus is what a column is whose words say how somebody stands.
+const presetStatus = "status"
+
 // column reads what a preset says about a header. ok is false when it says
 // nothing, or nothing that is verified; why is a sentence for the report then.
 func (r headerRules) presetColumn(p presetColumn) (c column, why string, err error) {
@@ -98,7 +101,7 @@ func (r headerRules) presetColumn(p presetColumn) (c column, why string, err err
 		c, err = r.column(rest)
 	case word == "object":
 		c = column{role: roleObject, name: p.header}
-	case word == "status":
+	case word == presetStatus:
 		c = column{role: roleStatus, name: p.header, words: p.words}
 	case strings.Contains(word, "."):
 		event, field, _ := strings.Cut(word, ".")

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"rapport"
 	"rapport/consent"
 	"rapport/contacts"
 	"rapport/internal/testkit"
@@ -164,6 +165,24 @@ func TestPresetMauticAndBrevo(t *testing.T) {
 	rep = h.Import(t, "EMAIL;FIRSTNAME;LASTNAME;SMS;DOUBLE_OPT-IN;ADDED_TIME;MODIFIED_TIME\nnia@example.com;Nia;Example;;1;2024-01-01 10:00:00;2024-01-02 10:00:00\n", contacts.ImportOptions{Preset: "brevo", About: about, Source: "x"})
 	if rep.Created != 1 || rep.People["not_permitted"] != 1 || len(rep.Ignored) != 1 || !strings.Contains(rep.Ignored[0], "DOUBLE_OPT-IN") {
 		t.Fatalf("%+v", rep)
+	}
+}
+
+// A column that says who may not be written to, and cannot be read, is not
+// passed over while everybody is granted.
+func TestGrantBesideAColumnNobodyReads(t *testing.T) {
+	h := storetest.NewHouse(t, testkit.Store(t))
+	file := "email,doNotContact\nlea@example.com,1\n"
+	o := contacts.ImportOptions{Preset: "mautic", About: []contacts.Grant{{Driver: "mailer", Topic: "news"}}, Grants: []contacts.Grant{{Driver: "mailer", Topic: "news"}}, Source: "x"}
+	for _, pending := range []bool{false, true} {
+		o.Pending = pending
+		if _, err := h.Contacts.Import(t.Context(), storetest.File(file), o); rapport.KindOf(err) != rapport.Invalid || !strings.Contains(err.Error(), "doNotContact") {
+			t.Errorf("pending %v: %v", pending, err)
+		}
+	}
+	o.Pending, o.Map = false, map[string]string{"doNotContact": "-"} // somebody has looked at it
+	if rep := h.Import(t, file, o); rep.Consents["granted"] != 1 {
+		t.Errorf("%+v", rep)
 	}
 }
 
