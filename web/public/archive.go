@@ -48,21 +48,21 @@ func (p *Pages) archive(w http.ResponseWriter, r *http.Request) {
 		p.noRequest(w, r, req, err)
 		return
 	}
-	select {
-	case p.making <- struct{}{}:
-		defer func() { <-p.making }()
-	default:
-		w.Header().Set("Retry-After", retryAfter)
-		p.show(w, r, http.StatusServiceUnavailable, "message", "form_busy_title", func(d *page) { d.Notice = d.T["form_busy_text"] })
-		return
-	}
 	out := &lateHeader{w: w}
 	if r.Method == http.MethodHead {
 		out.begin()
 		return
 	}
+	done, free := p.begin(req.ID)
+	if !free {
+		p.show(w, r, http.StatusServiceUnavailable, "message", "form_busy_title", func(d *page) { d.Notice = d.T["form_busy_text"] })
+		return
+	}
+	defer done()
 	ctx, cancel = context.WithTimeout(r.Context(), archivePatience)
 	defer cancel()
+	// It may take longer than other answers; who cannot, as in a test, need not.
+	_ = http.NewResponseController(w).SetWriteDeadline(p.o.Now().Add(archivePatience))
 	switch err := p.o.Doors.Archives.Write(ctx, req, out); {
 	case err == nil:
 	case !out.begun && rapport.KindOf(err) == rapport.NotFound:
@@ -72,6 +72,21 @@ func (p *Pages) archive(w http.ResponseWriter, r *http.Request) {
 	default:
 		p.o.Log.WarnContext(ctx, "an archive was not finished", slog.Any("error", err))
 		panic(http.ErrAbortHandler) // half of it must not look whole
+	}
+}
+
+// begin takes a place among those who are given an archive, one for each request,
+// so that whoever reads slowly keeps few others waiting; false: come again.
+func (d *doors) begin(request int64) (done func(), free bool) {
+	if _, twice := d.fetching.LoadOrStore(request, true); twice {
+		return nil, false
+	}
+	select {
+	case d.making <- struct{}{}:
+		return func() { <-d.making; d.fetching.Delete(request) }, true
+	default:
+		d.fetching.Delete(request)
+		return nil, false
 	}
 }
 

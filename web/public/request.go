@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"rapport"
@@ -36,6 +37,7 @@ type doors struct {
 	networks *networks
 	js       []byte
 	making   chan struct{} // archives
+	fetching sync.Map      // by number of the request
 }
 
 // requestView is what the page behind a letter shows.
