@@ -23,6 +23,7 @@ type garden struct {
 	who  person
 	p, u string // links of the letter
 	r    string // link of the letter that asks for a confirmation
+	copy string // link of one that was confirmed: the way to a copy of the data
 	axe  string
 }
 
@@ -68,6 +69,10 @@ func openGarden(t *testing.T) *garden {
 	l := r.letterFor(s.who.Email)
 	s.p, s.u = l.links("/p/")[0], l.links("/u/")[0]
 	s.r = s.confirmation()
+	s.copy = s.asksFor(s.p, "see", s.who.Email)
+	if res, err := s.ask(http.MethodPost, s.copy, "confirm=yes"); err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("confirm a copy: %+v, %v", res, err)
+	}
 	return s
 }
 
@@ -107,8 +112,13 @@ func TestPublicPagesForEverybody(t *testing.T) {
 	t.Run("scriptless", func(t *testing.T) { s.withoutScripts(b.on(t)) })
 }
 
-// view is a page, and the button that leads to what is looked at.
-type view struct{ name, address, press string }
+// view is a page, and the button that leads to what is looked at; before it
+// the fields of its form are filled in, by name.
+type view struct {
+	name, address, press string
+	fill                 map[string]string
+	says                 string // in English; empty: is not looked at
+}
 
 // english are the pages of the front door, which people do not come to by a
 // letter.
@@ -118,18 +128,23 @@ func (v view) english() bool { return v.name == "nowhere" || v.name == "status" 
 func (s *garden) views() []view {
 	gone := regexp.MustCompile(`/p/.*`).ReplaceAllString(s.p, "/p/nothing")
 	return []view{
-		{"unsubscribe", s.u, ""},
-		{"preferences", s.p, ""},
-		{"preferences, done", s.p + "?done=stopped&topic=offers", ""},
-		{"preferences, wrong", s.p, "button[value=move]"},
-		{"erase", s.p + "?step=erase", ""},
-		{"gone", gone, ""},
-		{"nowhere", "http://" + s.listen + "/nowhere", ""},
-		{"status", "http://" + s.listen + "/", ""},
-		{"request", s.r, ""},
-		{"request, wrong", gone[:strings.LastIndex(gone, "/p/")] + "/r/nothing", ""},
-		{"form", "http://" + s.listen + "/f/garden", ""},
-		{"form, wrong", "http://" + s.listen + "/f/garden", "form button[type=submit]"},
+		{name: "unsubscribe", address: s.u},
+		{name: "preferences", address: s.p},
+		{name: "preferences, done", address: s.p + "?done=stopped&topic=offers"},
+		{name: "preferences, wrong", address: s.p, press: "button[value=move]"},
+		{name: "erase", address: s.p + "?step=erase"},
+		{name: "gone", address: gone},
+		{name: "nowhere", address: "http://" + s.listen + "/nowhere"},
+		{name: "status", address: "http://" + s.listen + "/"},
+		{name: "request", address: s.r},
+		{name: "request, wrong", address: gone[:strings.LastIndex(gone, "/p/")] + "/r/nothing"},
+		{name: "form", address: "http://" + s.listen + "/f/garden"},
+		{name: "form, wrong", address: "http://" + s.listen + "/f/garden", press: "form button[type=submit]"},
+		// As for a link that is not ours: the answer is the same, and Anna stays.
+		{name: "unsubscribed", address: strings.Replace(gone, "/p/", "/u/", 1), press: "form button", says: "You are unsubscribed"},
+		{name: "copy", address: s.copy, says: "Fetch my data"},
+		// The field for machines: the same answer, and nobody signs up.
+		{name: "form, thanks", address: "http://" + s.listen + "/f/garden", press: "form button[type=submit]", fill: map[string]string{"address": "anna@mail.example", "website": "x"}, says: "Please look into your mailbox"},
 	}
 }
 
@@ -144,10 +159,16 @@ func (s *garden) examined(b *tab) {
 				if v.press != "" {
 					// The browser itself would refuse an empty field.
 					eval[bool](b, `document.querySelectorAll("[required]").forEach(e => e.removeAttribute("required")); true`)
+					for name, value := range v.fill {
+						eval[bool](b, fmt.Sprintf("document.getElementsByName(%q)[0].value = %q; true", name, value))
+					}
 					b.submit(v.press)
 				}
 				if got := eval[string](b, "document.documentElement.lang"); got != lang && !v.english() {
 					b.t.Errorf("%s is in %q", what, got)
+				}
+				if lang == "en" && !strings.Contains(b.text(), v.says) {
+					b.t.Errorf("%s does not say %q:\n%s", what, v.says, b.text())
 				}
 				eval[bool](b, `document.querySelectorAll("details").forEach(d => d.open = true); true`)
 				b.accessible(what, s.axe)
