@@ -261,10 +261,44 @@ func refusal(why outbox.Reason, person contacts.Contact, r Run) error {
 	return &rapport.Error{Kind: rapport.Denied, Field: "contact", Msg: fmt.Sprintf("contact %s %s", person.UID, msg), Err: &Skipped{why}}
 }
 
-// CancelSend stops a single message that has not left. One that has is a
-// Conflict.
+// single finds a single message by its reference, or by the ID of its run.
+func (s *Service) single(ctx context.Context, ref string) (Run, error) {
+	r, err := s.runs.RunByReference(ctx, ref)
+	if rapport.KindOf(err) == rapport.NotFound {
+		if r, err = s.runs.FindRun(ctx, ref); rapport.KindOf(err) == rapport.NotFound {
+			return r, rapport.NotFoundf("there is no message with the reference %q, and no run of that ID", ref)
+		}
+	}
+	if err == nil && r.Campaign != 0 {
+		return r, rapport.Conflictf("run %s is one of the campaign %s and no single message: use rapport campaigns", r.UID, r.Name)
+	}
+	return r, err
+}
+
+// ResumeSend lets a single message go on whose run was paused, by its reference
+// or the ID of its run. One that is not paused is a Conflict.
+func (s *Service) ResumeSend(ctx context.Context, ref string) (Run, error) {
+	r, err := s.single(ctx, ref)
+	if err != nil {
+		return r, err
+	}
+	note := "resumed by " + rapport.ActorOf(ctx).Name
+	ok, err := s.runs.MoveRun(ctx, r.ID, []outbox.RunState{outbox.Paused}, outbox.Running, note)
+	if err != nil {
+		return r, fmt.Errorf("resume %s: %w", ref, err)
+	}
+	if !ok {
+		return r, rapport.Conflictf("message %s is %s: only one that is paused can be resumed", ref, r.State)
+	}
+	r.State = outbox.Running
+	s.poke()
+	return r, nil
+}
+
+// CancelSend stops a single message that has not left, by its reference or the
+// ID of its run. One that has is a Conflict.
 func (s *Service) CancelSend(ctx context.Context, reference string) error {
-	r, err := s.runs.RunByReference(ctx, reference)
+	r, err := s.single(ctx, reference)
 	if err != nil {
 		return err
 	}

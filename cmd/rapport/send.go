@@ -46,7 +46,7 @@ rapport send cancel --reference case-C-17`,
 	flags.StringVar(&f.basis, "basis", "", "`GROUND` in law for a transactional topic: "+strings.Join(consent.Bases(), ", ")+" (default contract)")
 	flags.StringVar(&f.Source, "source", "", "what the basis rests on, a `TEXT` like an order number; needed where no consent is recorded")
 	flags.BoolVar(&f.wait, "wait", false, "stay until it is sent; if nobody else sends, send from here")
-	cmd.AddCommand(newSendCancel(c))
+	cmd.AddCommand(newSendCancel(c), newSendResume(c))
 	return cmd
 }
 
@@ -123,16 +123,41 @@ func (c *cli) awaitMessage(ctx context.Context, h *app.House, m campaigns.Messag
 
 func newSendCancel(c *cli) *cobra.Command {
 	var reference string
-	cmd := command("cancel", "stop a single message that has not left", "rapport send cancel --reference case-C-17",
-		c.inside(func(ctx context.Context, h *app.House, _ []string) error {
-			if reference == "" {
-				return rapport.Invalidf("--reference", "is missing: the name the message was sent with")
-			}
-			if err := h.Campaigns.CancelSend(ctx, reference); err != nil {
+	cmd := command("cancel [MESSAGE]", "stop a single message that has not left", "rapport send cancel --reference case-C-17",
+		c.inside(func(ctx context.Context, h *app.House, args []string) error {
+			ref, err := messageOf(args, reference)
+			if err != nil {
 				return err
 			}
-			return c.show(map[string]string{"cancelled": reference}, func(w io.Writer) { _, _ = fmt.Fprintln(w, "cancelled", reference) })
+			if err := h.Campaigns.CancelSend(ctx, ref); err != nil {
+				return err
+			}
+			return c.show(map[string]string{"cancelled": ref}, func(w io.Writer) { _, _ = fmt.Fprintln(w, "cancelled", clean(ref, false)) })
 		}))
-	cmd.Flags().StringVar(&reference, "reference", "", "the `NAME` the message was sent with")
+	cmd.Flags().StringVar(&reference, "reference", "", "the `NAME` the message was sent with, in place of MESSAGE")
 	return cmd
+}
+
+func newSendResume(c *cli) *cobra.Command {
+	return command("resume MESSAGE", "let a single message go on that could not and was paused; MESSAGE is its reference or the ID of its run", "rapport send resume case-C-17",
+		c.inside(func(ctx context.Context, h *app.House, args []string) error {
+			r, err := h.Campaigns.ResumeSend(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			err = c.show(r, func(w io.Writer) { _, _ = fmt.Fprintf(w, "%s goes on, run %s\n", clean(args[0], false), r.UID) })
+			c.nobodySends(ctx, h)
+			return err
+		}))
+}
+
+// messageOf is the message that is meant, named by an argument or a flag.
+func messageOf(args []string, reference string) (string, error) {
+	switch {
+	case len(args) == 1 && reference == "":
+		return args[0], nil
+	case len(args) == 0 && reference != "":
+		return reference, nil
+	}
+	return "", rapport.Invalidf("--reference", "name one message: by the reference it was sent with, or the ID of its run")
 }

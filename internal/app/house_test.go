@@ -14,9 +14,11 @@ import (
 	"testing/fstest"
 
 	"rapport"
+	"rapport/campaigns"
 	"rapport/channels"
 	"rapport/channels/all"
 	"rapport/config"
+	"rapport/contacts"
 	"rapport/internal/fake/webhook"
 	"rapport/internal/testkit"
 	"rapport/outbox"
@@ -174,6 +176,65 @@ func TestOperatorsHearOfHalts(t *testing.T) {
 			said.Text != "spring cannot go on and is paused: the template failed for many people in a row: no name. Mend that, then run: rapport campaigns resume spring" {
 			t.Errorf("%s was told %+v, %v", to, said, err)
 		}
+	}
+}
+
+// TestOperatorsCanResumeASingleMessage: the command that a notice advises for a
+// message that is no campaign's does what it says.
+func TestOperatorsCanResumeASingleMessage(t *testing.T) {
+	hook, err := webhook.Start(webhook.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = hook.Close() })
+	h := build(t, "topics: [{name: news, kind: marketing}, {name: service, kind: transactional}]",
+		"channels: [{name: shop, driver: webhook, url: '"+hook.Endpoint()+"', private: [127.0.0.0/8], secret: a secret of this test}]",
+		"notify: [{channel: shop, to: anna, events: [run_held]}]")
+	campaign := begin(t, h, "spring")
+	who, _, err := h.Contacts.Put(t.Context(), contacts.Input{ExternalID: "k-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := h.Campaigns.Send(t.Context(), campaigns.Single{Template: "note", Channel: "shop", Topic: "service", Contact: who.UID, Source: "order 4711"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Campaigns.PauseRun(t.Context(), m.Run.ID, "the template cannot be used"); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.tell(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	list := hook.Messages("anna")
+	if len(list) != 1 {
+		t.Fatalf("%d notices", len(list))
+	}
+	var said struct{ Title, Text string }
+	if err := json.Unmarshal(list[0].Payload, &said); err != nil || said.Title != "a message (note) is paused" || !strings.Contains(said.Text, "run: rapport send resume "+m.Run.UID+" (or give it up: rapport send cancel "+m.Run.UID+")") {
+		t.Errorf("told %+v, %v", said, err)
+	}
+	if _, err := h.Campaigns.ResumeSend(t.Context(), m.Run.UID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Campaigns.ResumeSend(t.Context(), m.Run.UID); rapport.KindOf(err) != rapport.Conflict {
+		t.Errorf("resumed twice: %v", err)
+	}
+	a, err := h.Store.AccountOf(t.Context(), campaign.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Campaigns.ResumeSend(t.Context(), a.Run); rapport.KindOf(err) != rapport.Conflict || !strings.Contains(err.Error(), "campaign spring") {
+		t.Errorf("the run of a campaign: %v", err)
+	}
+	over := func(ctx context.Context) (bool, error) {
+		a, err := h.Store.AccountOf(ctx, m.Run.ID)
+		return a.Open() == 0, err
+	}
+	if err := h.Follow(t.Context(), over); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(hook.Messages("k-1")) + len(hook.Messages(who.UID)); n != 1 {
+		t.Errorf("the message arrived %d times", n)
 	}
 }
 

@@ -88,18 +88,35 @@ func (h *House) tellHalts(ctx context.Context) error {
 	var errs []error
 	for _, x := range h.halted.take() {
 		if x.Run != 0 {
-			run, err := h.Store.Run(ctx, x.Run)
+			run, err := h.campaignRun(ctx, x.Run)
 			if err != nil {
 				h.halted.add(x)
 				errs = append(errs, fmt.Errorf("tell of a run that cannot go on: %w", err))
 				continue
 			}
 			x.Campaign = run.Name
+			if run.Campaign == 0 {
+				h.tellHalt(ctx, "a message ("+run.Name+")", x.Note, "rapport send resume "+run.UID+" (or give it up: rapport send cancel "+run.UID+")")
+				continue
+			}
 		}
-		h.notify(ctx, "run_held", x.Campaign+" is paused", fmt.Sprintf("%s cannot go on and is paused: %s. Mend that, then run: rapport campaigns resume %s",
-			x.Campaign, strings.TrimRight(x.Note, ". "), x.Campaign))
+		h.tellHalt(ctx, x.Campaign, x.Note, "rapport campaigns resume "+x.Campaign)
 	}
 	return errors.Join(errs...)
+}
+
+// campaignRun reads a run with what people call it.
+func (h *House) campaignRun(ctx context.Context, id int64) (campaigns.Run, error) {
+	a, err := h.Store.AccountOf(ctx, id)
+	if err != nil {
+		return campaigns.Run{}, err
+	}
+	return h.Store.FindRun(ctx, a.Run)
+}
+
+func (h *House) tellHalt(ctx context.Context, what, why, command string) {
+	h.notify(ctx, "run_held", what+" is paused", fmt.Sprintf("%s cannot go on and is paused: %s. Mend that, then run: %s",
+		what, strings.TrimRight(why, ". "), command))
 }
 
 // sentence tells an account in words.

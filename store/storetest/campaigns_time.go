@@ -333,6 +333,7 @@ func examineSingle(t *testing.T, d *Desk) {
 		t.Errorf("%d were sent after the cancel", n)
 	}
 	wantKind(t, d.Campaigns.CancelSend(t.Context(), "order-3"), rapport.NotFound)
+	resumed(t, d, m)
 	m.Reference, m.Delay = "order-4", 0
 	if _, err := d.Campaigns.Send(t.Context(), m); err != nil {
 		t.Fatal(err)
@@ -421,4 +422,38 @@ func examineReferences(t *testing.T, d *Desk) {
 	if isNew.Load() != 1 || strings.Count(fmt.Sprint(ids), ids[0]) != len(ids) {
 		t.Errorf("%d new of %v", isNew.Load(), ids)
 	}
+}
+
+// resumed: a single message that was paused stays until somebody lets it go on
+// or gives it up, by its reference or its run.
+func resumed(t *testing.T, d *Desk, m campaigns.Single) {
+	t.Helper()
+	m.Delay = 0
+	for ref, byRun := range map[string]bool{"paused-1": true, "paused-2": false} {
+		m.Reference = ref
+		x, err := d.Campaigns.Send(t.Context(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if byRun {
+			ref = x.Run.UID
+		}
+		_, err = d.Campaigns.ResumeSend(t.Context(), ref)
+		wantKind(t, err, rapport.Conflict)
+		if err := d.Campaigns.PauseRun(t.Context(), x.Run.ID, "it cannot go on"); err != nil {
+			t.Fatal(err)
+		}
+		if n := d.send(t, allSent); n != 0 {
+			t.Errorf("%d left while it was paused", n)
+		}
+		if _, err := d.Campaigns.ResumeSend(t.Context(), ref); err != nil {
+			t.Fatal(err)
+		}
+		if n := d.send(t, allSent); n != 1 {
+			t.Errorf("%d left after it was resumed", n)
+		}
+		wantKind(t, d.Campaigns.CancelSend(t.Context(), ref), rapport.Conflict)
+	}
+	_, err := d.Campaigns.ResumeSend(t.Context(), "order-3")
+	wantKind(t, err, rapport.NotFound)
 }
