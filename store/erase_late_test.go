@@ -15,8 +15,9 @@ import (
 	"rapport/rights"
 )
 
-// forgotten erases a person as the service does.
-func forgotten(ctx context.Context, s *Store, contact int64) error {
+// forgotten erases the first person as the service does.
+func forgotten(ctx context.Context, s *Store) error {
+	const contact = 1
 	_, err := s.Forget(ctx, contact, rights.Erasure{
 		Actor: "cli:anna", Note: noteOf("rights.erase", contact),
 		Salt: func() ([]byte, error) { return []byte("0123456789abcdef"), nil },
@@ -63,7 +64,7 @@ func TestAnOutcomeAfterAnErasureNamesNobody(t *testing.T) {
 				s.people(t, "marketing", 1)
 				seat, list := claimAll(t, s, 1)
 				exchangeAll(t, s, seat, nil, tickets(list))
-				if err := forgotten(t.Context(), s, 1); err != nil {
+				if err := forgotten(t.Context(), s); err != nil {
 					t.Fatal(err)
 				}
 				out := said
@@ -87,11 +88,11 @@ func TestAnErasureThatFailsChangesNothing(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		s.people(t, "marketing", 1)
 		s.do(t, `INSERT INTO imports (digest, name, report, started_at) VALUES ('d', 'loft-1.csv', 'broken', 1)`)
-		if err := forgotten(t.Context(), s, 1); err == nil {
+		if err := forgotten(t.Context(), s); err == nil {
 			t.Fatal("a report that cannot be read was passed over")
 		}
 		s.do(t, `UPDATE imports SET report = '{}'`)
-		if err := forgotten(t.Context(), s, 1); err != nil {
+		if err := forgotten(t.Context(), s); err != nil {
 			t.Errorf("it cannot be done again: %v", err)
 		}
 		if found := s.holding(t, "loft-1"); len(found) > 0 {
@@ -128,7 +129,7 @@ func TestAnErasureWaitsForWhoWritesAboutThePerson(t *testing.T) {
 				`INSERT INTO topics (id, name, kind, created_at) VALUES (2, 'other', 'marketing', 1)`,
 				`INSERT INTO runs (id, uid, campaign_id, name, channel, driver, kind, topic_id, class, revision_id, state, scheduled_for, started_at)
 				 VALUES (2, 'r2', 1, 'summer', 'birds', 'pigeon', 'loft', 1, 'marketing', 1, 'planning', 2, 1)`)
-			s.whileAsked(t, func(x tx) error { return write(t.Context(), x) }, func(ctx context.Context, s *Store) error { return forgotten(ctx, s, 1) })
+			s.whileAsked(t, func(x tx) error { return write(t.Context(), x) }, forgotten)
 			if found := s.holding(t, "loft-1"); len(found) > 0 {
 				t.Errorf("left: %q", found)
 			}
