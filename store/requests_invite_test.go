@@ -1,0 +1,30 @@
+package store
+
+import (
+	"testing"
+
+	"rapport/consent"
+	"rapport/rights"
+)
+
+// The letter of an invitation passes suppressions as one that a person asked
+// for does, and nobody asked for it: who may not be written to is not invited,
+// and an import brings nobody back by waiting for their confirmation.
+func TestWhoMayNotBeWrittenToIsNotInvited(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		s.people(t, "marketing", 5)
+		s.do(t, `UPDATE consents SET state = 'pending'`, `UPDATE contacts SET objected_at = 1 WHERE id = 4`)
+		for who, reason := range map[string]string{"1": consent.Gone, "2": consent.Complaint} {
+			if _, err := s.Suppress(t.Context(), []consent.Suppression{{Kind: "loft", Hash: "h" + who, Reason: reason, At: start}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Restrict(t.Context(), 3, rights.Marks{RestrictedAt: start, Reason: "x", Actor: "x"}, noteOf("rights.restrict", 3)); err != nil {
+			t.Fatal(err)
+		}
+		list, err := s.Uninvited(t.Context(), "pigeon", "loft", []string{"news"}, 0, 100)
+		if err != nil || len(list) != 1 || list[0].Contact != 5 {
+			t.Errorf("invited are %+v, %v; want 5 alone", list, err)
+		}
+	})
+}
