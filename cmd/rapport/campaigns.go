@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rapport"
+	"rapport/access"
 	"rapport/campaigns"
 	"rapport/channels"
 	"rapport/internal/app"
@@ -246,6 +247,13 @@ func newCampaignsTest(c *cli) *cobra.Command {
 			}
 			copied, err := h.Campaigns.Test(ctx, args[0], as, to)
 			if err != nil {
+				return err
+			}
+			x, err := h.Contacts.Get(ctx, as)
+			if err != nil {
+				return err
+			}
+			if err := h.Access.Note(ctx, access.Act{Action: "campaigns.test", Object: args[0], Contact: x.ID}); err != nil {
 				return err
 			}
 			ch, _, err := h.OpenChannel(ctx, copied.Channel)

@@ -33,6 +33,11 @@ func newCampaignsCheck(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			for _, sample := range r.Samples {
+				if err := notedSample(ctx, h, args[0], sample.Contact); err != nil {
+					return err
+				}
+			}
 			if err := c.show(r, func(w io.Writer) { c.printChecked(w, r, parts, full) }); err != nil || r.Err() == nil {
 				return err
 			}
@@ -40,6 +45,15 @@ func newCampaignsCheck(c *cli) *cobra.Command {
 		}))
 	cmd.Flags().BoolVar(&full, "full", false, "print the messages of the sample people")
 	return cmd
+}
+
+// notedSample adds to the audit log that somebody's message was looked at.
+func notedSample(ctx context.Context, h *app.House, campaign, contact string) error {
+	x, err := h.Contacts.Get(ctx, contact)
+	if err != nil {
+		return err
+	}
+	return h.Access.Note(ctx, access.Act{Action: "campaigns.check", Object: campaign, Contact: x.ID})
 }
 
 // partsOf lists what the messages of a campaign are made of; nothing while its
