@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -160,9 +161,19 @@ func (s *session) rest(ctx context.Context) error {
 
 // drain deals with all mails after the cursor, the oldest first.
 func (s *session) drain(ctx context.Context) error {
+	for {
+		n, err := s.page(ctx)
+		if err != nil || n < mostAtOnce {
+			return err
+		}
+	}
+}
+
+// page deals with the next mails after the cursor, and says how many there were.
+func (s *session) page(ctx context.Context) (int, error) {
 	cursor, err := s.r.o.Cursors.MailCursor(ctx, s.r.s.key())
 	if err != nil {
-		return err
+		return 0, err
 	}
 	first := cursor.Validity == 0
 	if cursor.Validity != s.validity {
@@ -170,7 +181,7 @@ func (s *session) drain(ctx context.Context) error {
 	}
 	list, err := s.after(ctx, cursor.UID, first)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for some := range slices.Chunk(list, group) {
 		n, err := s.some(ctx, some)
@@ -179,13 +190,13 @@ func (s *session) drain(ctx context.Context) error {
 			err = errors.Join(err, s.r.o.Cursors.PutMailCursor(context.WithoutCancel(ctx), cursor))
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return len(list), nil
 }
 
-// after lists the UIDs above one. A folder that was never read before is begun
+// after lists the first UIDs above one. A folder that was never read before is begun
 // with the mails of the last two weeks.
 func (s *session) after(ctx context.Context, uid uint32, first bool) ([]imap.UID, error) {
 	if uid == 1<<32-1 {
@@ -203,15 +214,34 @@ func (s *session) after(ctx context.Context, uid uint32, first bool) ([]imap.UID
 		if err != nil {
 			return fmt.Errorf("look for mails: %w", err)
 		}
-		for _, u := range data.AllUIDs() {
-			if uint32(u) > uid { // "7:*" means the last one too, whatever its number
-				list = append(list, u)
-			}
-		}
-		return nil
+		all, _ := data.All.(imap.UIDSet) // of mails there are none where it is no such set
+		list, err = lowest(all, uid)
+		return err
 	})
-	slices.Sort(list)
-	return slices.Compact(list), err
+	return list, err
+}
+
+// lowest returns the lowest numbers of a set that are above one, in order, at
+// most mostAtOnce. The set is what the server says, and may name more than there
+// is memory for; "7:*" means the last one too, whatever its number.
+func lowest(all imap.UIDSet, above uint32) ([]imap.UID, error) {
+	ranges := slices.Clone(all)
+	for i, r := range ranges {
+		if r.Start == 0 || r.Stop == 0 {
+			return nil, errors.New("look for mails: the server does not say which there are")
+		}
+		ranges[i].Start, ranges[i].Stop = min(r.Start, r.Stop), max(r.Start, r.Stop)
+	}
+	slices.SortFunc(ranges, func(a, b imap.UIDRange) int { return cmp.Compare(a.Start, b.Start) })
+	var list []imap.UID
+	next := uint64(above) + 1 // one more than the highest UID does not overflow
+	for _, r := range ranges {
+		next = max(next, uint64(r.Start))
+		for ; next <= uint64(r.Stop) && len(list) < mostAtOnce; next++ {
+			list = append(list, imap.UID(next)) //nolint:gosec // not above Stop
+		}
+	}
+	return list, nil
 }
 
 // some deals with a few mails, puts them away, and says how many were dealt

@@ -49,5 +49,6 @@ const (
 	steady      = time.Minute // a session that lasted so long was a good one
 	mostTries   = 3           // at a mail that nobody can say what is wrong with
 	group       = 50          // mails between two notes of how far we are
+	mostAtOnce  = 10_000      // mails of one look; then comes the next
 	firstLook   = 14 * 24 * time.Hour
 )
