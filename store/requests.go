@@ -41,7 +41,8 @@ SELECT a.contact_id, a.value, a.display, a.hash, a.position FROM addresses a WHE
 
 	// What the owner of an address may take back by confirming (see ADR 0027)
 	// does not keep them from being asked; the gate reads it the same way.
-	qForbidden query = `SELECT at FROM suppressions WHERE kind = $1 AND hash = $2 AND reason IN ('legal', 'role_account')`
+	qForbidden query = `
+SELECT CASE WHEN reason IN ('legal', 'role_account') THEN 1 ELSE 0 END FROM suppressions WHERE kind = $1 AND hash = $2`
 
 	qNoteLetter query = `UPDATE requests SET delivery = $2, mailed_at = $3, message_id = $4 WHERE id = $1 AND confirmed_at = 0`
 
@@ -161,10 +162,11 @@ func (t tx) openRequest(ctx context.Context, o requests.Opening) (r requests.Req
 		return r, 0, err
 	}
 	// Domains that are suppressed are the gate's matter.
-	switch _, no, err := one(ctx, t, qForbidden, scalar[int64], o.AddressKind, who.Hash); {
+	forbidden, suppressed, err := one(ctx, t, qForbidden, scalar[int64], o.AddressKind, who.Hash)
+	switch {
 	case err != nil:
 		return r, 0, fmt.Errorf("look for a suppression: %w", err)
-	case no:
+	case forbidden > 0:
 		return r, 0, notOpened{requests.Suppressed}
 	}
 	r.Contact, r.Address = who.contact, who.Value
@@ -180,7 +182,7 @@ func (t tx) openRequest(ctx context.Context, o requests.Opening) (r requests.Req
 	if r.Person == 0 {
 		r.Person = r.Contact
 	}
-	became, entries, err := t.wanted(ctx, o, &r)
+	became, entries, err := t.wanted(ctx, o, &r, suppressed)
 	if err != nil {
 		return r, 0, err
 	}
@@ -266,8 +268,9 @@ func (t tx) makeOwner(ctx context.Context, row contacts.Row) (int64, error) {
 
 // wanted chooses which entries are written. A stranger who types an address
 // must change no answer that stands: only what was never answered becomes
-// "requested", and a "no" stays one until its owner confirms.
-func (t tx) wanted(ctx context.Context, o requests.Opening, r *requests.Request) (requests.Opened, []consent.Entry, error) {
+// "requested", and a "no" stays one until its owner confirms. Of a suppressed
+// address even a "yes" has to be confirmed anew: nothing else takes it back.
+func (t tx) wanted(ctx context.Context, o requests.Opening, r *requests.Request, suppressed bool) (requests.Opened, []consent.Entry, error) {
 	standing, err := collect(ctx, t, qStanding, scanCurrent, asJSON([]int64{r.Contact}))
 	if err != nil {
 		return 0, nil, fmt.Errorf("read the answers that stand: %w", err)
@@ -286,7 +289,7 @@ func (t tx) wanted(ctx context.Context, o requests.Opening, r *requests.Request)
 	if r.Kind == requests.Subscribe {
 		has := func(topic string) bool {
 			c, ok := find(topic)
-			return ok && c.Answer == consent.Yes && c.Address == r.Address
+			return ok && c.Answer == consent.Yes && c.Address == r.Address && !suppressed
 		}
 		if became = requests.Started; !slices.ContainsFunc(r.Topics, func(topic string) bool { return !has(topic) }) {
 			if became = requests.Subscribed; !o.Repeated {
