@@ -115,6 +115,9 @@ type Line struct {
 	Since  time.Time // zero: nobody was ever asked
 	// Wish is what the person asked beside yes and no for this way and topic.
 	Wish consent.Preference
+	// Paused is until when the line is held, also by a pause of the whole way or
+	// of the topic on every way; that of everything is Sheet.Break. Zero: it is not.
+	Paused time.Time
 	// Stop and Start say which buttons make sense.
 	Stop, Start bool
 	// Letter says that a start is confirmed by a letter.
@@ -243,6 +246,18 @@ func (k known) wish(driver, topic string) consent.Preference {
 	return consent.Preference{Driver: driver, Topic: topic}
 }
 
+// paused is until when a line is held by a pause of its own, of the whole way or
+// of the topic on every way.
+func (k known) paused(driver, topic string) (until time.Time) {
+	for _, p := range k.preferences {
+		covers := (p.Driver == "" || p.Driver == driver) && (p.Topic == "" || p.Topic == topic)
+		if covers && p.Driver+p.Topic != "" && p.PausedUntil.After(k.now) && p.PausedUntil.After(until) {
+			until = p.PausedUntil
+		}
+	}
+	return until
+}
+
 // said says whether somebody at that address, or at any for "", said yes
 // before.
 func (k known) said(driver, topic, address string) bool {
@@ -255,7 +270,7 @@ func (k known) said(driver, topic, address string) bool {
 // they were asked about, and marketing that has a title for people to read.
 func (s *Service) line(k known, w Way, t consent.Topic) (Line, bool) {
 	c := k.current(w.Driver, t.Name)
-	l := Line{Topic: t, Answer: c.Answer, State: c.State, Wish: k.wish(w.Driver, t.Name)}
+	l := Line{Topic: t, Answer: c.Answer, State: c.State, Wish: k.wish(w.Driver, t.Name), Paused: k.paused(w.Driver, t.Name)}
 	if c.State != "" {
 		l.Since = c.At
 	}

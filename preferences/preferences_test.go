@@ -54,3 +54,30 @@ func TestEndedYesIsNone(t *testing.T) {
 		t.Errorf("%q %q %q", a, b, c)
 	}
 }
+
+// TestWiderPausesAreShown: a pause that was asked for by other means, of a whole
+// way or of a topic on every way, is shown on the lines it holds; what is over
+// is none.
+func TestWiderPausesAreShown(t *testing.T) {
+	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	in := func(days int) time.Time { return now.AddDate(0, 0, days) }
+	s := &Service{}
+	for name, c := range map[string]struct {
+		preferences []consent.Preference
+		want        time.Time
+	}{
+		"none":            {nil, time.Time{}},
+		"the line":        {[]consent.Preference{{Driver: "mailer", Topic: "news", PausedUntil: in(30)}}, in(30)},
+		"the way":         {[]consent.Preference{{Driver: "mailer", PausedUntil: in(60)}}, in(60)},
+		"the topic":       {[]consent.Preference{{Topic: "news", PausedUntil: in(90)}}, in(90)},
+		"the longest":     {[]consent.Preference{{Topic: "news", PausedUntil: in(30)}, {Driver: "mailer", PausedUntil: in(60)}}, in(60)},
+		"another way":     {[]consent.Preference{{Driver: "pigeon", PausedUntil: in(30)}, {Topic: "offers", PausedUntil: in(30)}}, time.Time{}},
+		"over":            {[]consent.Preference{{Driver: "mailer", PausedUntil: in(-1)}, {Driver: "mailer", Topic: "news", PausedUntil: now}}, time.Time{}},
+		"all, at the top": {[]consent.Preference{{PausedUntil: in(30)}}, time.Time{}},
+	} {
+		l, _ := s.line(known{now: now, preferences: c.preferences}, Way{Driver: "mailer"}, consent.Topic{Name: "news", Kind: consent.Marketing})
+		if !l.Paused.Equal(c.want) {
+			t.Errorf("%s: paused until %s", name, l.Paused)
+		}
+	}
+}

@@ -175,7 +175,7 @@ func (v viewer) line(driver string, l preferences.Line) lineView {
 	if l.Answer == consent.Yes && l.Topic.Kind == consent.Marketing {
 		out.Wish = v.wish(l.Wish, v.d.T["less"], title)
 		out.Wish.Way, out.Wish.Topic, out.Wish.ID = driver, l.Topic.Name, driver+"-"+l.Topic.Name
-		out.Paused = v.paused(l.Wish.PausedUntil)
+		out.Paused = v.paused(l.Paused)
 	}
 	return out
 }
