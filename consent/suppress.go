@@ -111,12 +111,12 @@ func (s *Service) Unsuppress(ctx context.Context, kind, value string) error {
 			return err
 		}
 	}
-	found, err := s.suppressions.Unsuppress(ctx, kind, hash)
+	found, err := s.suppressions.Unsuppress(ctx, x)
 	if err != nil {
 		return fmt.Errorf("remove a suppression: %w", err)
 	}
 	if !found {
-		return rapport.NotFoundf("this address is not suppressed")
+		return rapport.Conflictf("the suppression has changed meanwhile: look again and decide anew")
 	}
 	return nil
 }

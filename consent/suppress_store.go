@@ -12,9 +12,9 @@ type SuppressionStore interface {
 	// to take back; of two alike the later time counts. It waits for whoever is
 	// just asking the gate about the person with that address.
 	Suppress(ctx context.Context, list []Suppression) (int, error)
-	// Unsuppress lets an address be written to again; false when it was not
-	// suppressed.
-	Unsuppress(ctx context.Context, kind, hash string) (bool, error)
+	// Unsuppress takes off a suppression that was read; false when it is gone,
+	// or has become another one.
+	Unsuppress(ctx context.Context, x Suppression) (bool, error)
 	// Suppressions lists at most limit suppressions after the given kind and
 	// hash, in that order.
 	Suppressions(ctx context.Context, kind, hash string, limit int) ([]Suppression, error)

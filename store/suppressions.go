@@ -41,7 +41,8 @@ FROM (
 WHERE suppressions.kind = v.kind AND suppressions.hash = v.hash
   AND (` + rankNew + ` > ` + rankOld + ` OR ` + rankNew + ` = ` + rankOld + ` AND v.at > suppressions.at)`
 
-const qUnsuppress query = `DELETE FROM suppressions WHERE kind = $1 AND hash = $2`
+// What has become harder to take back meanwhile, or was said anew, stays.
+const qUnsuppress query = `DELETE FROM suppressions WHERE kind = $1 AND hash = $2 AND reason = $3 AND at = $4`
 
 const qForgetStrike query = `DELETE FROM strikes WHERE kind = $1 AND hash = $2`
 
@@ -107,14 +108,9 @@ func suppressionRows(list []consent.Suppression) string {
 }
 
 // Unsuppress implements consent.SuppressionStore.
-func (s *Store) Unsuppress(ctx context.Context, kind, hash string) (found bool, err error) {
-	err = s.update(ctx, durable, func(t tx) error {
-		n, err := t.exec(ctx, qUnsuppress, kind, hash)
-		if err != nil {
-			return err
-		}
-		found = n > 0
-		_, err = t.exec(ctx, qForgetStrike, kind, hash)
+func (s *Store) Unsuppress(ctx context.Context, x consent.Suppression) (found bool, err error) {
+	err = s.update(ctx, durable, func(t tx) (err error) {
+		found, err = t.unsuppress(ctx, x)
 		return err
 	})
 	return found, err

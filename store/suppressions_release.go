@@ -50,7 +50,7 @@ func (t tx) release(ctx context.Context, entries []consent.Entry, outcomes []con
 			if !e.Releases(x.Suppression) {
 				continue
 			}
-			if err := t.unsuppress(ctx, x.Kind, x.Hash); err != nil {
+			if _, err := t.unsuppress(ctx, x.Suppression); err != nil {
 				return fmt.Errorf("release a suppression: %w", err)
 			}
 			break
@@ -59,12 +59,14 @@ func (t tx) release(ctx context.Context, entries []consent.Entry, outcomes []con
 	return nil
 }
 
-func (t tx) unsuppress(ctx context.Context, kind, hash string) error {
-	if _, err := t.exec(ctx, qUnsuppress, kind, hash); err != nil {
-		return err
+// unsuppress takes a suppression off if it is still the one that was read.
+func (t tx) unsuppress(ctx context.Context, x consent.Suppression) (bool, error) {
+	n, err := t.exec(ctx, qUnsuppress, x.Kind, x.Hash, x.Reason, micros(x.At))
+	if err != nil || n == 0 {
+		return false, err
 	}
-	_, err := t.exec(ctx, qForgetStrike, kind, hash)
-	return err
+	_, err = t.exec(ctx, qForgetStrike, x.Kind, x.Hash)
+	return true, err
 }
 
 // owned is a suppression with the address it is about, which the suppression

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"context"
+	"crypto/rand"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +22,7 @@ func Suppressions(t *testing.T, open func(t *testing.T) *store.Store) {
 		"goes with the person":     examineCarry,
 		"released by its owner":    examineRelease,
 		"taken back by operators":  examineTakeBack,
+		"complained meanwhile":     examineOvertaken,
 		"after an erasure":         examineErasedAddresses,
 		"history":                  examineHistory,
 	} {
@@ -166,6 +169,32 @@ func examineTakeBack(t *testing.T, h *House) {
 		if err := h.Consent.Unsuppress(ctx, kind, address); err != nil {
 			t.Errorf("%s after a later act: %v", reason, err)
 		}
+	}
+}
+
+// overtaken is a store in which somebody complains right after a look.
+type overtaken struct {
+	*store.Store
+	meanwhile func()
+}
+
+// Suppressed implements consent.SuppressionStore.
+func (o overtaken) Suppressed(ctx context.Context, kind, hash string) (consent.Suppression, bool, error) {
+	x, ok, err := o.Store.Suppressed(ctx, kind, hash)
+	o.meanwhile()
+	return x, ok, err
+}
+
+// An operator takes back what they saw, and nothing that came after it.
+func examineOvertaken(t *testing.T, h *House) {
+	h.suppress(t, "a@example.com", consent.Manual)
+	slow := consent.New(consent.Options{
+		Store: overtaken{h.Store, func() { h.suppress(t, "a@example.com", consent.Complaint) }}, Drivers: h.Drivers,
+		Fingerprint: contacts.NewFingerprint([]byte("pepper of the examination")), Now: time.Now, Random: rand.Reader,
+	})
+	wantKind(t, slow.Unsuppress(t.Context(), channels.Email.Kind, "a@example.com"), rapport.Conflict)
+	if got := h.reason(t, "a@example.com"); got != consent.Complaint {
+		t.Errorf("the complaint became %q", got)
 	}
 }
 
