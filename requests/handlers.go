@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -81,7 +83,8 @@ func (h *Handlers) confirm(ctx context.Context, r Request, c Confirmation) error
 	return nil
 }
 
-// fill sets attributes that are not known yet.
+// fill sets attributes that are not known yet, each by itself, so that one that
+// does not fit takes no other along.
 func (h *Handlers) fill(ctx context.Context, r Request, attributes map[string]any) error {
 	if len(attributes) == 0 {
 		return nil
@@ -100,22 +103,24 @@ func (h *Handlers) fill(ctx context.Context, r Request, attributes map[string]an
 			return fmt.Errorf("read attributes: %w", err)
 		}
 	}
-	news := map[string]any{}
-	for name, value := range attributes {
-		if _, has := known[name]; !has {
-			news[name] = value
+	for _, name := range slices.Sorted(maps.Keys(attributes)) {
+		if _, has := known[name]; has {
+			continue
+		}
+		_, _, err = h.Contacts.Put(ctx, contacts.Input{
+			Attributes: map[string]any{name: attributes[name]}, Addresses: map[string]string{d.Address.Kind: r.Address},
+		})
+		switch {
+		case err == nil:
+		case rapport.KindOf(err) == rapport.Invalid:
+			// The form takes what this installation knows as another type. The error
+			// names the value, which is nothing for a log.
+			h.Log.WarnContext(ctx, "what a form took does not fit its attribute and is left out", slog.String("form", r.Form), slog.String("attribute", name))
+		default:
+			return err
 		}
 	}
-	if len(news) == 0 {
-		return nil
-	}
-	_, _, err = h.Contacts.Put(ctx, contacts.Input{Attributes: news, Addresses: map[string]string{d.Address.Kind: r.Address}})
-	if rapport.KindOf(err) == rapport.Invalid {
-		// The form takes what this installation knows as another type.
-		h.Log.WarnContext(ctx, "what a form took does not fit the attributes", slog.String("form", r.Form), slog.Any("error", err))
-		return nil
-	}
-	return err
+	return nil
 }
 
 const noticeSource = "notice that an address was changed"

@@ -1,8 +1,11 @@
 package app
 
 import (
+	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -11,6 +14,7 @@ import (
 	"time"
 
 	"rapport/consent"
+	"rapport/contacts"
 	"rapport/internal/testkit"
 	"rapport/requests"
 	"rapport/responses"
@@ -236,4 +240,36 @@ func TestMovedBack(t *testing.T) {
 		}
 		n.verified()
 	})
+}
+
+// TestWhatDoesNotFitIsNotTold: a field of a form that does not fit the type of
+// its attribute is left out, without the others, and its value is in no log.
+func TestWhatDoesNotFitIsNotTold(t *testing.T) {
+	n := openNewsstand(t)
+	ctx := t.Context()
+	if _, _, err := n.Contacts.Put(ctx, contacts.Input{ExternalID: "1", Attributes: map[string]any{"born": 1980.0}}); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	(&requests.Handlers{
+		Consent: n.Consent, Contacts: n.Contacts, Store: n.Store, Drivers: n.Drivers, Random: rand.Reader,
+		Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}).Register(n.Requests)
+	err := n.Requests.Ask(ctx, requests.Ask{
+		Kind: requests.Subscribe, Driver: "email", Channel: "post", Address: "anna@example.com", Topics: []string{"news"}, Form: "join",
+		Method: consent.ByForm, Locale: "en", Payload: json.RawMessage(`{"attributes":{"born":"the fifth of May","first_name":"Anna","town":"Ulm"}}`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, _, _ := n.ask("POST", n.link(n.letter("anna@example.com", 1)), url.Values{"confirm": {"yes"}}); code != http.StatusOK {
+		t.Fatalf("%d", code)
+	}
+	if text := log.String(); strings.Contains(text, "fifth") || !strings.Contains(text, "attribute=born") {
+		t.Errorf("the log says: %s", text)
+	}
+	who, err := n.Contacts.Get(ctx, "anna@example.com")
+	if err != nil || string(who.Attributes) != `{"first_name":"Anna","town":"Ulm"}` {
+		t.Errorf("%s, %v", who.Attributes, err)
+	}
 }
