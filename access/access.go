@@ -1,6 +1,7 @@
 package access
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -122,11 +123,24 @@ var uuid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 func clean(detail map[string]any) (json.RawMessage, error) {
 	out := make(map[string]any, len(detail))
 	for name, v := range detail {
-		out[name] = harmless(v)
+		if at, ok := v.(time.Time); ok {
+			v = at.UTC().Format(time.RFC3339)
+		}
+		out[name] = v
 	}
 	raw, err := json.Marshal(out)
 	if err != nil {
 		return nil, fmt.Errorf("details that cannot be written: %w", err)
+	}
+	// What will be read is looked at, whatever it was made of.
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var written any
+	if err := dec.Decode(&written); err != nil {
+		return nil, fmt.Errorf("read details: %w", err)
+	}
+	if raw, err = json.Marshal(harmless(written)); err != nil {
+		return nil, fmt.Errorf("write details: %w", err)
 	}
 	if len(raw) > maxDetail {
 		return nil, errors.New("the details are too long; note counts")
@@ -134,20 +148,26 @@ func clean(detail map[string]any) (json.RawMessage, error) {
 	return raw, nil
 }
 
+// harmless withholds what could lead to a person in something JSON.
 func harmless(v any) any {
 	switch v := v.(type) {
 	case string:
 		if anAddress.MatchString(v) && !isID(v) && !isMoment(v) || len(v) > maxObject {
 			return withheld
 		}
-	case []string:
-		out := make([]any, len(v))
-		for i, one := range v {
-			out[i] = harmless(one)
+	case []any:
+		for i := range v {
+			v[i] = harmless(v[i])
+		}
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for name, one := range v {
+			if anAddress.MatchString(name) {
+				name = withheld
+			}
+			out[name] = harmless(one)
 		}
 		return out
-	case time.Time:
-		return v.UTC().Format(time.RFC3339)
 	}
 	return v
 }

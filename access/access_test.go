@@ -32,6 +32,21 @@ func TestDraftHoldsNoValues(t *testing.T) {
 	}
 }
 
+// What a detail is made of does not matter: also in lists, objects and words
+// of a type of their own no value passes.
+func TestDraftLooksIntoDetails(t *testing.T) {
+	type word string
+	line, err := access.Draft(t.Context(), access.Act{Action: "contacts.update", Detail: map[string]any{
+		"counts": map[string]int{"granted": 2, "anna@example.com": 1},
+		"list":   []any{"city", "anna@example.com", map[string]string{"to": "+49 30 1234567"}},
+		"word":   word("anna@example.com"), "words": []word{"x", "https://a.example"}, "big": int64(9007199254740993),
+	}}, time.Time{})
+	want := `{"big":9007199254740993,"counts":{"(withheld)":1,"granted":2},"list":["city","(withheld)",{"to":"(withheld)"}],"word":"(withheld)","words":["x","(withheld)"]}`
+	if err != nil || string(line.Detail) != want {
+		t.Errorf("%s, %v", line.Detail, err)
+	}
+}
+
 func TestDraftWithholdsObjects(t *testing.T) {
 	for object, want := range map[string]string{
 		"anna@example.com": "(withheld)", "+4930123456": "(withheld)", "autumn-offers": "autumn-offers",
