@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"rapport/consent"
 	"rapport/contacts"
 )
 
@@ -128,15 +129,35 @@ func (a *archive) page(p person) error {
 	})
 }
 
+// wish is what a person asked for beside yes and no, for readers of any kind.
+type wish struct {
+	Driver      string    `json:"driver"` // "": all
+	Topic       string    `json:"topic"`  // "": all
+	PausedUntil time.Time `json:"paused_until,omitzero"`
+	EveryHours  float64   `json:"at_most_one_in_hours,omitempty"`
+}
+
+func wishes(list []consent.Preference) []wish {
+	out := make([]wish, 0, len(list))
+	for _, p := range list {
+		out = append(out, wish{p.Driver, p.Topic, p.PausedUntil, p.Every.Hours()})
+	}
+	return out
+}
+
 // documents writes the short parts as JSON, a file each.
 func (a *archive) documents(p person) error {
+	kept := make(map[Rule]string, len(p.Keep))
+	for _, k := range p.Keep {
+		kept[k.Rule] = k.Keep
+	}
 	about := map[string]any{
-		"controller": p.Controller, "made_at": p.MadeAt, "recipients": some(p.Recipients), "tracking": p.Tracking, "kept_for": some(p.Keep),
+		"controller": p.Controller, "made_at": p.MadeAt, "recipients": some(p.Recipients), "tracking": p.Tracking, "kept_for": kept,
 		"sources": sources(p), "format": "JSON, UTF-8; times are RFC 3339 in UTC",
 	}
 	files := map[string]any{
 		"about.json": about, "profile.json": p.Profile, "suppressions.json": some(p.Suppressions),
-		"preferences.json": some(p.Preferences), "requests.json": some(p.Requests),
+		"preferences.json": some(wishes(p.Preferences)), "requests.json": some(p.Requests),
 		"consents.json": map[string]any{"standing": some(p.Sheet.Standing), "history": some(p.Sheet.History), "wordings": some(p.Wordings)},
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {

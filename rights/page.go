@@ -45,6 +45,19 @@ func textsIn(locale string) (texts, string, error) {
 	return t, language, nil
 }
 
+// age says an age, like "13 months" or "1 month and 3 days", in the language of
+// the page.
+func (t texts) age(keep string) string {
+	parts := strings.Split(keep, " and ")
+	for i, part := range parts {
+		n, unit, _ := strings.Cut(part, " ")
+		if word, ok := t["age_"+unit]; ok {
+			parts[i] = n + " " + word
+		}
+	}
+	return strings.Join(parts, " "+t["age_and"]+" ")
+}
+
 // view is what the templates see.
 type view struct {
 	person
@@ -71,11 +84,15 @@ func parse(t texts) (*template.Template, error) {
 			return key
 		},
 		"days": func(every time.Duration) string {
-			if every == 0 {
+			switch {
+			case every == 0:
 				return "–"
+			case every%(24*time.Hour) != 0:
+				return every.String()
 			}
 			return strconv.Itoa(int(every/(24*time.Hour))) + " " + t["days"]
 		},
+		"age":  t.age,
 		"file": letterFile,
 	}).ParseFS(pageFiles, "pages/*.html")
 }
