@@ -51,13 +51,10 @@ func refuse(w http.ResponseWriter) {
 }
 
 func (o Options) hear(w http.ResponseWriter, r *http.Request) {
-	ch, ok := o.Channel(r.PathValue("driver"), r.PathValue("channel"))
-	if !ok {
-		refuse(w)
-		return
-	}
+	// Read first: how long a stranger's body is waited for tells nothing either.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
+	ch, ok := o.Channel(r.PathValue("driver"), r.PathValue("channel"))
+	if err != nil || !ok {
 		refuse(w)
 		return
 	}
