@@ -17,6 +17,7 @@ import (
 func inboxFaults() []fault {
 	return []fault{
 		{"T39_bounces", onBoth, bounces},
+		{"T39_bounce_before_the_outcome", onBoth, early},
 		{"T40_not_failed", onEmbedded, notFailed},
 		{"T41_complaints", onBoth, complainers},
 	}
@@ -249,6 +250,42 @@ func bounces(t *testing.T, s setup) {
 	if list := p.suppressed(); len(list) != 2 {
 		t.Errorf("suppressed %v, want %s and %s", list, gone, shaky)
 	}
+	p.well()
+}
+
+// early (T39): a report may be here before we know that the letter was taken. It
+// counts, once, and the delivery becomes what its own conversation says.
+func early(t *testing.T, s setup) {
+	var mood switchboard
+	s.people, s.mail.Script = 10, mood.script
+	p := newPost(t, s)
+	who := p.people.willing()[0]
+	mood.set(smtpd.ByRecipient(map[string]smtpd.Script{who: smtpd.ReplyAfter(8 * time.Second).At(smtpd.Dot)}))
+	p.create("second-offers", "")
+	p.must("campaigns", "start", "second-offers")
+	var m smtpd.Message
+	eventually(t, "the second letter is taken", patience, 20*time.Millisecond, func() (ok bool) {
+		m, ok = p.mail.Latest(who)
+		return ok && m.EnvelopeFrom != p.sent[who].EnvelopeFrom
+	})
+	in := func(state string) bool {
+		return p.one(fmt.Sprintf(`SELECT COUNT(*) FROM deliveries d JOIN runs r ON r.id = d.run_id JOIN addresses a ON a.contact_id = d.contact_id
+			WHERE r.name = 'second-offers' AND a.value = '%s' AND d.state = '%s'`, who, state)) == 1
+	}
+	p.put(0, p.report(m.EnvelopeFrom, "failed", "5.1.1", "550 5.1.1 User unknown"))
+	p.read("bounced", 1)
+	p.responses("bounced", who, "second-offers", 1)
+	if !in("sending") {
+		t.Error("the report was not read before the outcome was known")
+	}
+	p.finished("second-offers")
+	if !in("sent") {
+		t.Error("the server took the letter, and the delivery is not sent")
+	}
+	if list := p.suppressed(); len(list) != 1 || list[0] != who {
+		t.Errorf("suppressed %v, want %s", list, who)
+	}
+	p.responses("bounced", who, "second-offers", 1)
 	p.well()
 }
 
