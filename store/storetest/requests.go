@@ -97,6 +97,7 @@ func Requests(t *testing.T, s *store.Store) {
 	h.confirming()
 	h.moving()
 	h.ending()
+	h.carrying()
 	rep, err := h.Consent.Verify(t.Context(), nil)
 	if err != nil || rep.Bad != nil {
 		t.Errorf("the ledger does not verify: %+v, %v", rep.Bad, err)
