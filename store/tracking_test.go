@@ -44,7 +44,7 @@ func (s *Store) says(t *testing.T, contact int, state, address string) {
 	entry := 200 + contact
 	s.do(t, fmt.Sprintf(`DELETE FROM consents WHERE contact_id = %d AND topic_id = 2`, contact),
 		fmt.Sprintf(`INSERT INTO consent_entries (id, contact_id, driver, topic_id, state, basis, at, recorded_at, commitment)
-		 VALUES (%d, %d, 'pigeon', 2, '%s', 'consent', 1, 1, '') ON CONFLICT DO NOTHING`, entry, contact, state),
+		 SELECT %d, %d, 'pigeon', 2, '%s', 'consent', 1, 1, '' WHERE NOT EXISTS (SELECT 1 FROM consent_entries WHERE id = %d)`, entry, contact, state, entry),
 		fmt.Sprintf(`INSERT INTO consents (contact_id, driver, topic_id, state, address, entry_id, at) VALUES (%d, 'pigeon', 2, '%s', '%s', %d, 1)`,
 			contact, state, address, entry))
 }
