@@ -232,6 +232,8 @@ func reachOf(n Node) reach {
 		return reach{mantissaBits + 1, -40 - mantissaBits + 1}
 	case Size, DaysUntil:
 		return reach{textBits, 0}
+	case Happened:
+		return reach{mantissaBits, 0}
 	case Choose:
 		a, b := reachOf(n.Then), reachOf(n.Else)
 		return reach{max(a.top, b.top), min(a.grain, b.grain)}

@@ -49,6 +49,7 @@ type Uses struct {
 	Addresses  []string
 	Topics     []string
 	Campaigns  []string
+	Events     []string
 	// Today: it needs to know which day it is in the contact's own zone.
 	Today bool
 }
@@ -65,6 +66,7 @@ func (u *Uses) add(f Field) {
 
 func (u *Uses) topic(name string)    { u.Topics = include(u.Topics, name) }
 func (u *Uses) campaign(name string) { u.Campaigns = include(u.Campaigns, name) }
+func (u *Uses) event(name string)    { u.Events = include(u.Events, name) }
 
 func include(names []string, name string) []string {
 	at, found := slices.BinarySearch(names, name)

@@ -26,6 +26,7 @@ func schema() conditions.Schema {
 		Drivers:   []string{"email", "slack"},
 		Topics:    []string{"newsletter", "offers"},
 		Campaigns: []string{"spring", "autumn-offers"},
+		Events:    []string{"order.placed", "points.earned"},
 	}
 }
 
@@ -77,25 +78,26 @@ func TestLimits(t *testing.T) {
 	for name, c := range map[string]struct {
 		source, complaint string
 	}{
-		"largest list":      {list(1000), ""},
-		"list too long":     {list(1001), "more than 1000 values"},
-		"many parts":        {long(250), ""},
-		"too many parts":    {long(251), "more than 500 parts"},
-		"source too long":   {strings.Repeat(" ", 16<<10) + "true", "longer than 16 KiB"},
-		"deep":              {strings.Repeat("!", 2) + "contact.vip", ""},
-		"deep brackets":     {strings.Repeat("(", 5000) + "true" + strings.Repeat(")", 5000), "nested too deeply"},
-		"deep sum":          {strings.Repeat("1 + ", 39) + "1 > 0", ""},
-		"too deep sum":      {strings.Repeat("1 + ", 45) + "1 > 0", "nested more than 40 levels"},
-		"deepest choice":    {strings.Repeat("true ? true : ", 40) + "true", ""},
-		"overflow":          {strings.Repeat("contact.points * ", 30) + "1.0 > 0", "leave the range of numbers"},
-		"underflow":         {strings.Repeat("1.0 / contact.points / ", 12) + "1.0 > 0", "leave the range of numbers"},
-		"large factor":      {"contact.points * 1e300 > 0", "leave the range of numbers"},
-		"not UTF-8":         {"contact.city == \"\xff\"", "not UTF-8"},
-		"most moments":      {"(now - contact.seen) + (now - contact.seen) > duration(\"1h\")", ""},
-		"too many moments":  {"(now-contact.seen)+(now-contact.seen)+(now-contact.seen)+(now-contact.seen)+(now-contact.seen) > duration(\"1h\")", "too many moments"},
-		"number too exact":  {"contact.points > 9007199254740992", "exact up to"},
-		"number rounded":    {"contact.points > 9007199254740992.0", ""},
-		"number past 64bit": {"contact.points > 99999999999999999999", "cannot be read"},
+		"largest list":       {list(1000), ""},
+		"list too long":      {list(1001), "more than 1000 values"},
+		"many parts":         {long(250), ""},
+		"too many parts":     {long(251), "more than 500 parts"},
+		"source too long":    {strings.Repeat(" ", 16<<10) + "true", "longer than 16 KiB"},
+		"deep":               {strings.Repeat("!", 2) + "contact.vip", ""},
+		"deep brackets":      {strings.Repeat("(", 5000) + "true" + strings.Repeat(")", 5000), "nested too deeply"},
+		"deep sum":           {strings.Repeat("1 + ", 39) + "1 > 0", ""},
+		"too deep sum":       {strings.Repeat("1 + ", 45) + "1 > 0", "nested more than 40 levels"},
+		"deepest choice":     {strings.Repeat("true ? true : ", 40) + "true", ""},
+		"overflow":           {strings.Repeat("contact.points * ", 30) + "1.0 > 0", "leave the range of numbers"},
+		"underflow":          {strings.Repeat("1.0 / contact.points / ", 12) + "1.0 > 0", "leave the range of numbers"},
+		"products of counts": {strings.Repeat("event(\"order.placed\") * ", 12) + "1.0 > 0", ""},
+		"large factor":       {"contact.points * 1e300 > 0", "leave the range of numbers"},
+		"not UTF-8":          {"contact.city == \"\xff\"", "not UTF-8"},
+		"most moments":       {"(now - contact.seen) + (now - contact.seen) > duration(\"1h\")", ""},
+		"too many moments":   {"(now-contact.seen)+(now-contact.seen)+(now-contact.seen)+(now-contact.seen)+(now-contact.seen) > duration(\"1h\")", "too many moments"},
+		"number too exact":   {"contact.points > 9007199254740992", "exact up to"},
+		"number rounded":     {"contact.points > 9007199254740992.0", ""},
+		"number past 64bit":  {"contact.points > 99999999999999999999", "cannot be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := conditions.Check(c.source, schema())
@@ -110,13 +112,13 @@ func TestLimits(t *testing.T) {
 }
 
 func TestUses(t *testing.T) {
-	c, err := conditions.Check(`contact.city == "x" && (contact.email != "" || has(contact.points)) && consent("email", "offers") && opened("spring") && anniversary(contact.birthday) && contact.city != contact.tier`, schema())
+	c, err := conditions.Check(`contact.city == "x" && (contact.email != "" || has(contact.points)) && consent("email", "offers") && opened("spring") && event("points.earned") + event("order.placed") > 1 && event("order.placed") < 9 && anniversary(contact.birthday) && contact.city != contact.tier`, schema())
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := conditions.Uses{
 		Attributes: []string{"birthday", "city", "points", "tier"}, Addresses: []string{"email"},
-		Topics: []string{"offers"}, Campaigns: []string{"spring"}, Today: true,
+		Topics: []string{"offers"}, Campaigns: []string{"spring"}, Events: []string{"order.placed", "points.earned"}, Today: true,
 	}
 	if !reflect.DeepEqual(c.Uses(), want) {
 		t.Errorf("got %+v", c.Uses())
@@ -144,7 +146,7 @@ func FuzzCheck(f *testing.F) {
 		`contact.city == "Berlin" && contact.points >= 500`, `contact.last_order < now - duration("720h")`,
 		`consent("email", "offers") || !has(contact.birthday)`, `consent_expires("email", "offers", duration("720h"))`, `anniversary(contact.birthday, "Europe/Berlin")`,
 		"contact.`first-name`.lowerAscii().endsWith(\"a\")", `contact.tier in ["gold"] ? -contact.points / 2 > 1 : true`,
-		`(((`, "\"", `contact.a.b.c`, `[1,2][0]`, `{"a":1}.a`, `contact{}`, `1u == 2`, `b"x" == 'y'`,
+		`event("order.placed", duration("2160h")) >= 2`, `(((`, "\"", `contact.a.b.c`, `[1,2][0]`, `{"a":1}.a`, `contact{}`, `1u == 2`, `b"x" == 'y'`,
 	} {
 		f.Add(s)
 	}

@@ -17,7 +17,8 @@
 // unknown is "yes", everything else with unknown is unknown, the negation of
 // unknown is unknown, and a person about whom the whole condition is unknown
 // does not match. has(contact.x) is never unknown; nor are consent, opened,
-// clicked and received, which are false before anything happened.
+// clicked and received, which are false before anything happened, and event,
+// which is 0.
 //
 // # The language
 //
@@ -41,6 +42,9 @@
 //     received("campaign"), the last three optionally with a duration: within
 //     that time before now, its first moment included. Opens and clicks are
 //     those of people, not of machines.
+//   - event("order.placed") is how many events of that name happened to the
+//     contact up to now, with a duration within that time before now, its first
+//     moment included: event("order.placed", duration("2160h")) >= 2.
 //
 // # Limits
 //
@@ -54,5 +58,6 @@
 // It opens nothing and remembers nothing about people; who the person is and
 // what the clock says are arguments. There are no loops, no maps, no regular
 // expressions (engines differ about them) and no null. Structured (JSON)
-// attributes can only be asked for with has(). Events are not part of it yet.
+// attributes can only be asked for with has(). What an event
+// brought with it, its data, is not known to a condition of a segment.
 package conditions

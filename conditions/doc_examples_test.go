@@ -46,6 +46,7 @@ func guideSchema() conditions.Schema {
 		Drivers:   []string{"email", "slack"},
 		Topics:    []string{"newsletter", "offers"},
 		Campaigns: []string{"spring", "autumn"},
+		Events:    []string{"order.placed", "order.returned"},
 	}
 }
 
@@ -62,6 +63,8 @@ func guidePerson(t *testing.T, page string) *conditions.Person {
 		Received   map[string]time.Time `json:"received"`
 		Opened     map[string]time.Time `json:"opened"`
 		Clicked    map[string]time.Time `json:"clicked"`
+
+		Events map[string][]time.Time `json:"events"`
 	}
 	values := map[string]any{}
 	for _, into := range []any{&known, &values} {
@@ -81,7 +84,7 @@ func guidePerson(t *testing.T, page string) *conditions.Person {
 		}
 		attributes[name] = at
 	}
-	history := past{consents: map[string]bool{}, last: map[string]time.Time{}}
+	history := past{consents: map[string]bool{}, last: map[string]time.Time{}, events: known.Events}
 	for _, c := range known.Consents {
 		history.consents[c] = true
 	}

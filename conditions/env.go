@@ -239,6 +239,7 @@ func contactFunctions() []cel.EnvOption {
 				return args[0].(*evaluation).ends(textOf(args[1]), textOf(args[2]), args[3].(span).n)
 			}))),
 		pastFunction(Opened), pastFunction(Clicked), pastFunction(Received),
+		eventFunction(),
 		calendarFunction(fnAnniversary, cel.BoolType, func(d, today Day) ref.Val { return types.Bool(celebrated(d, today)) }),
 		calendarFunction(fnDaysUntil, cel.DoubleType, func(d, today Day) ref.Val { return types.Double(d - today) }),
 	}
@@ -257,6 +258,19 @@ func pastFunction(kind PastKind) cel.EnvOption {
 	return cel.Function(name,
 		cel.Overload(name+"_ever", []*cel.Type{celContact, cel.StringType}, cel.BoolType, do),
 		cel.Overload(name+"_within", []*cel.Type{celContact, cel.StringType, celDuration}, cel.BoolType, do))
+}
+
+func eventFunction() cel.EnvOption {
+	do := cel.FunctionBinding(func(args ...ref.Val) ref.Val {
+		within := int64(0)
+		if len(args) == 3 {
+			within = args[2].(span).n
+		}
+		return args[0].(*evaluation).happenings(textOf(args[1]), within)
+	})
+	return cel.Function(fnEvent,
+		cel.Overload(fnEvent+"_ever", []*cel.Type{celContact, cel.StringType}, cel.DoubleType, do),
+		cel.Overload(fnEvent+"_within", []*cel.Type{celContact, cel.StringType, celDuration}, cel.DoubleType, do))
 }
 
 func calendarFunction(name string, result *cel.Type, answer func(d, today Day) ref.Val) cel.EnvOption {

@@ -16,6 +16,7 @@ type past struct {
 	consents map[string]bool
 	ends     map[string]time.Time
 	last     map[string]time.Time
+	events   map[string][]time.Time
 	err      error
 }
 
@@ -25,6 +26,15 @@ func (p past) Consented(_ context.Context, driver, topic string) (bool, time.Tim
 
 func (p past) Last(_ context.Context, kind conditions.PastKind, campaign string) (time.Time, error) {
 	return p.last[string(kind)+":"+campaign], p.err
+}
+
+func (p past) Happened(_ context.Context, event string, from, to time.Time) (n int64, err error) {
+	for _, at := range p.events[event] {
+		if !at.Before(from) && !at.After(to) {
+			n++
+		}
+	}
+	return n, p.err
 }
 
 func zone(t *testing.T, name string) *time.Location {
@@ -50,6 +60,7 @@ func anna(t *testing.T) *conditions.Person {
 			consents: map[string]bool{"email:offers": true, "slack:offers": true},
 			ends:     map[string]time.Time{"email:offers": now.Add(720 * time.Hour), "slack:offers": now},
 			last:     map[string]time.Time{"opened:spring": now.Add(-2 * time.Hour), "received:spring": now.Add(-30 * time.Hour)},
+			events:   map[string][]time.Time{"order.placed": {now, now.Add(-2 * time.Hour), now.Add(-30 * time.Hour), now.Add(time.Microsecond)}},
 		},
 	}
 }
@@ -105,6 +116,11 @@ func TestEval(t *testing.T) {
 		`opened("spring") && !clicked("spring") && !opened("autumn-offers")`:                               true,
 		`opened("spring", duration("2h")) && !opened("spring", duration("119m"))`:                          true,
 		`received("spring", duration("30h")) && !received("spring", duration("29h"))`:                      true,
+		`event("order.placed") == 3 && event("points.earned") == 0`:                                        true, // what lies ahead does not count yet
+		`event("order.placed", duration("2h")) == 2 && event("order.placed", duration("119m")) == 1`:       true,
+		`event("order.placed", duration("30h")) >= 3 || event("points.earned") > 0`:                        true,
+		`event("order.placed") / event("points.earned") > 0 || event("order.placed") / 2 == 1.5`:           true,
+		`event("points.earned") * contact.points == 0 && !(event("points.earned") >= 1)`:                   true,
 		`anniversary(contact.birthday)`:                                                                    true, // 25 November in Zurich
 		`anniversary(contact.birthday, "UTC")`:                                                             false,
 		`days_until(contact.voucher_until) == 5 && days_until(contact.voucher_until, "America/Lima") == 6`: true,
@@ -149,7 +165,7 @@ func TestLeapDay(t *testing.T) {
 func TestBrokenHistory(t *testing.T) {
 	broken := errors.New("the database is away")
 	for _, source := range []string{
-		`opened("spring")`, `opened("spring") || contact.vip`, `!consent("email", "offers") && !contact.vip`,
+		`opened("spring")`, `opened("spring") || contact.vip`, `event("order.placed") == 0 || contact.vip`, `!consent("email", "offers") && !contact.vip`,
 	} {
 		c, err := conditions.Check(source, schema())
 		if err != nil {

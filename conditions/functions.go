@@ -19,13 +19,14 @@ const (
 	fnLower       = "lowerAscii"
 	fnConsent     = "consent"
 	fnConsentEnds = "consent_expires"
+	fnEvent       = "event"
 	fnAnniversary = "anniversary"
 	fnDaysUntil   = "days_until"
 	fnLimited     = "@limited" // no source can spell it
 )
 
 // known is what people are told about when they call something else.
-const known = "known: has, consent, consent_expires, opened, clicked, received, anniversary, days_until, date, timestamp, duration, size, contains, startsWith, endsWith, lowerAscii"
+const known = "known: has, consent, consent_expires, opened, clicked, received, event, anniversary, days_until, date, timestamp, duration, size, contains, startsWith, endsWith, lowerAscii"
 
 func (b *builder) function(e ast.Expr, depth int) (Node, Type, error) {
 	switch name := e.AsCall().FunctionName(); name {
@@ -43,8 +44,8 @@ func (b *builder) function(e ast.Expr, depth int) (Node, Type, error) {
 		return b.past(e, depth)
 	case fnAnniversary, fnDaysUntil:
 		return b.calendar(e)
-	case "event":
-		return nil, "", b.fail(e, "events are not available in conditions yet")
+	case fnEvent:
+		return b.event(e, depth)
 	case "matches":
 		return nil, "", b.fail(e, "regular expressions are not part of conditions, because databases differ about them; use contains, startsWith or endsWith")
 	case fnHas:
@@ -136,6 +137,8 @@ func example(name string) string {
 		return name + `(contact.birthday)`
 	case string(Opened), string(Clicked), string(Received):
 		return name + `("campaign", duration("720h"))`
+	case fnEvent:
+		return `event("order.placed", duration("2160h")) >= 2`
 	case fnLower:
 		return `contact.city.lowerAscii()`
 	}
@@ -279,20 +282,52 @@ func (b *builder) past(e ast.Expr, depth int) (Node, Type, error) {
 		return nil, "", b.fail(c.Args()[0], "%s", unknown("campaign", campaign, b.schema.Campaigns))
 	}
 	n := Past{Kind: PastKind(c.FunctionName()), Campaign: campaign}
-	if len(c.Args()) == 2 {
-		within, err := b.want(c.Args()[1], depth, TypeDuration, "the second argument is how long ago: "+how)
-		if err != nil {
-			return nil, "", err
-		}
-		d, ok := within.(Duration)
-		if !ok || d.Micros <= 0 {
-			return nil, "", b.fail(c.Args()[1], "the second argument is a duration above zero: %s", how)
-		}
-		n.Within = d.Micros
+	if n.Within, err = b.ago(c.Args()[1:], depth, how); err != nil {
+		return nil, "", err
 	}
 	b.uses.campaign(campaign)
 	b.aboutContact(e)
 	return n, TypeBool, nil
+}
+
+// ago reads how long ago, in microseconds, from an argument that may be absent:
+// then it is 0.
+func (b *builder) ago(args []ast.Expr, depth int, how string) (int64, error) {
+	if len(args) == 0 {
+		return 0, nil
+	}
+	within, err := b.want(args[0], depth, TypeDuration, "the second argument is how long ago: "+how)
+	if err != nil {
+		return 0, err
+	}
+	d, ok := within.(Duration)
+	if !ok || d.Micros <= 0 {
+		return 0, b.fail(args[0], "the second argument is a duration above zero: %s", how)
+	}
+	return d.Micros, nil
+}
+
+// event is event("name") or event("name", duration): a number.
+func (b *builder) event(e ast.Expr, depth int) (Node, Type, error) {
+	c := e.AsCall()
+	how := example(fnEvent)
+	if c.IsMemberFunction() || len(c.Args()) < 1 || len(c.Args()) > 2 {
+		return nil, "", b.fail(e, "write %s", how)
+	}
+	name, err := b.text(c.Args()[0], how)
+	if err != nil {
+		return nil, "", err
+	}
+	if !slices.Contains(b.schema.Events, name) {
+		return nil, "", b.fail(c.Args()[0], "%s; a name is known from its first event on, or declared: rapport events declare NAME", unknown("event", name, b.schema.Events))
+	}
+	n := Happened{Event: name}
+	if n.Within, err = b.ago(c.Args()[1:], depth, how); err != nil {
+		return nil, "", err
+	}
+	b.uses.event(name)
+	b.aboutContact(e)
+	return n, TypeNumber, nil
 }
 
 // calendar is anniversary(date) or days_until(date), both with an optional zone.

@@ -4,8 +4,8 @@ import "time"
 
 // Node is a part of a checked condition. The set of types is closed: those of
 // this file. Types have been checked and names resolved; a node that is missing
-// a value yields NULL, and everything but Has, And, Or, Choose, Consent and Past
-// yields NULL when one of its parts does.
+// a value yields NULL, and everything but Has, And, Or, Choose, Consent, Past and
+// Happened yields NULL when one of its parts does.
 type Node interface{ node() }
 
 // Text is a text value. It holds no NUL and is valid UTF-8.
@@ -174,6 +174,14 @@ type Past struct {
 	Within   int64 // microseconds; 0: ever
 }
 
+// Happened is how often an event happened to the contact up to now, at any time,
+// or when Within is not zero at now - Within or later: a whole number, 0 before
+// anything happened; it is never NULL.
+type Happened struct {
+	Event  string
+	Within int64 // microseconds; 0: ever
+}
+
 // Anniversary is true when today is the anniversary of the date (see
 // Day.Celebrates). Zone is an IANA name, or empty for the contact's own.
 type Anniversary struct {
@@ -212,6 +220,7 @@ func (Size) node()        {}
 func (Consent) node()     {}
 func (ConsentEnds) node() {}
 func (Past) node()        {}
+func (Happened) node()    {}
 func (Anniversary) node() {}
 func (DaysUntil) node()   {}
 

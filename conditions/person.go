@@ -41,13 +41,23 @@ type History interface {
 	// Last is the latest moment at which the contact opened or clicked (as a
 	// human) or received the campaign; the zero time when never.
 	Last(ctx context.Context, kind PastKind, campaign string) (time.Time, error)
+	// Happened counts the events of that name from the first moment to the last,
+	// both included; a first one of zero is the beginning.
+	Happened(ctx context.Context, event string, from, to time.Time) (int64, error)
 }
 
 // Eval reports whether the person matches. It is false when the condition is
 // unknown about them (see the package comment). The error is one of the
 // context or of History; the answer is then false and means nothing.
 func (c *Condition) Eval(ctx context.Context, p *Person, now time.Time) (bool, error) {
-	e := &evaluation{lookup: func(kind PastKind, a, b string) (bool, int64, error) { return ask(ctx, p.History, kind, a, b) }, person: p, now: now.UnixMicro()}
+	e := &evaluation{person: p, now: now.UnixMicro()}
+	e.lookup = func(kind PastKind, a, b string) (bool, int64, error) { return ask(ctx, p.History, kind, a, b) }
+	e.count = func(event string, from, to time.Time) (int64, error) {
+		if p.History == nil {
+			return 0, nil
+		}
+		return p.History.Happened(ctx, event, from, to)
+	}
 	if err := ctx.Err(); err != nil {
 		return false, fmt.Errorf("evaluate a condition: %w", err)
 	}
@@ -85,6 +95,7 @@ type evaluation struct {
 	person *Person
 	now    int64
 	lookup func(kind PastKind, a, b string) (yes bool, at int64, err error)
+	count  func(event string, from, to time.Time) (int64, error)
 	broken error // what History failed with; CEL's || could swallow it
 }
 
@@ -125,6 +136,20 @@ func (e *evaluation) happened(kind PastKind, a, b string, since int64) ref.Val {
 		return types.Bool(yes && at > e.now)
 	}
 	return types.Bool(yes && at >= since)
+}
+
+// happenings counts an event, ever or within so many microseconds before now.
+func (e *evaluation) happenings(event string, within int64) ref.Val {
+	var from time.Time
+	if within > 0 {
+		from = time.UnixMicro(e.now - within)
+	}
+	n, err := e.count(event, from, time.UnixMicro(e.now))
+	if err != nil {
+		e.broken = err
+		return types.WrapErr(err)
+	}
+	return types.Double(n)
 }
 
 // endless is the end of an answer that has none.

@@ -52,6 +52,8 @@ type Schema struct {
 	// Drivers, Topics and Campaigns are the names that consent, opened,
 	// clicked and received accept.
 	Drivers, Topics, Campaigns []string
+	// Events are the names of events that event accepts.
+	Events []string
 }
 
 // The reserved fields of a contact.

@@ -112,6 +112,11 @@ func spellCall(n Node) (text string, holds int) {
 			return fmt.Sprintf("%s(%q, %s)", n.Kind, n.Campaign, Show(Duration{n.Within})), 0
 		}
 		return fmt.Sprintf("%s(%q)", n.Kind, n.Campaign), 0
+	case Happened:
+		if n.Within > 0 {
+			return fmt.Sprintf("event(%q, %s)", n.Event, Show(Duration{n.Within})), 0
+		}
+		return fmt.Sprintf("event(%q)", n.Event), 0
 	case Anniversary:
 		return calendar("anniversary", n.Of, n.Zone), 0
 	case DaysUntil:

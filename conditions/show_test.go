@@ -22,6 +22,7 @@ func TestShowMeansTheSame(t *testing.T) {
 		`size(contact.city) > 3 && contact.city.lowerAscii().contains("er") && (contact.city == "a" || contact.city == "b")`,
 		`consent_expires("email", "offers", duration("720h"))`,
 		`consent("email", "offers") && !opened("spring", duration("48h")) && (clicked("spring") || received("autumn-offers"))`,
+		`event("order.placed", duration("2160h")) >= 2 && (event("order.placed") - event("points.earned")) * 2 < 7`,
 		`anniversary(contact.birthday, "Europe/Berlin") || days_until(contact.voucher_until) <= 3`,
 		`contact.points in [1, 2.5, 1000000, 12345678901234567890.0] && true`,
 	}

@@ -16,6 +16,7 @@ type Retention struct {
 	Responses  Age `json:"responses" default:"13 months" help:"Opens, clicks and their like, from the end of their run on; then they are counts"`
 	NotPlanned Age `json:"not_planned" default:"13 months" help:"Who was not planned and why, from the end of the run on; the counts stay"`
 	Deliveries Age `json:"deliveries" default:"3 years" help:"Deliveries, from the end of their run on; the accounts stay exact"`
+	Events     Age `json:"events" default:"13 months" help:"Events that happened before; conditions count them no more"`
 	Imports    Age `json:"import_reports" default:"30 days" help:"Rows that reports of imports list; the counts stay"`
 	Audit      Age `json:"audit" default:"3 years" help:"Lines of the audit log"`
 	Idle       Age `json:"idle_contacts" default:"off" help:"People who were not changed, not written to and not heard of for so long are erased; off: nobody is"`
@@ -68,7 +69,7 @@ func (l *loader) checkRetention(c Config) {
 	for _, other := range []struct {
 		key string
 		age Age
-	}{{"retention.responses", r.Responses}, {"retention.deliveries", r.Deliveries}} {
+	}{{"retention.responses", r.Responses}, {"retention.deliveries", r.Deliveries}, {"retention.events", r.Events}} {
 		if !other.age.IsZero() && !r.Idle.within(other.age) {
 			l.complain("retention.idle_contacts", "%s is longer than %s (%s): by then nobody knows who was heard of; make it shorter, or the other longer",
 				r.Idle, other.key, other.age)

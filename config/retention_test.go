@@ -31,14 +31,15 @@ func TestParseAge(t *testing.T) {
 // What one rule takes away another one must not miss.
 func TestRetentionLeavesWhatOthersRestOn(t *testing.T) {
 	for text, word := range map[string]string{
-		"retention: {idle_contacts: 2 years}":                                               "retention.responses (13 months)",
-		"retention: {idle_contacts: 4 years, responses: off}":                               "retention.deliveries (3 years)",
-		"retention: {idle_contacts: 13 months, responses: 390 days}":                        "retention.responses (390 days)",
-		"retention: {idle_contacts: 13 months}":                                             "",
-		"retention: {idle_contacts: 4 years, responses: off, deliveries: 5 years}":          "",
-		"retention: {deliveries: 2 weeks}":                                                  "need 31 days",
-		"retention: {deliveries: 2 months}\ncaps: [{most: 3, in: 90d}]":                     "need 90 days",
-		"retention: {deliveries: 4 months}\ncaps: [{most: 3, in: 90d}, {most: 1, in: day}]": "",
+		"retention: {idle_contacts: 2 years}":                                                   "retention.responses (13 months)",
+		"retention: {idle_contacts: 4 years, responses: off, events: off}":                      "retention.deliveries (3 years)",
+		"retention: {idle_contacts: 13 months, responses: 390 days}":                            "retention.responses (390 days)",
+		"retention: {idle_contacts: 13 months}":                                                 "",
+		"retention: {idle_contacts: 2 years, responses: off}":                                   "retention.events (13 months)",
+		"retention: {idle_contacts: 4 years, responses: off, deliveries: 5 years, events: off}": "",
+		"retention: {deliveries: 2 weeks}":                                                      "need 31 days",
+		"retention: {deliveries: 2 months}\ncaps: [{most: 3, in: 90d}]":                         "need 90 days",
+		"retention: {deliveries: 4 months}\ncaps: [{most: 3, in: 90d}, {most: 1, in: day}]":     "",
 	} {
 		_, err := load(t, text)
 		if word == "" && err != nil || word != "" && (err == nil || !strings.Contains(err.Error(), word)) {

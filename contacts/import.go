@@ -297,11 +297,11 @@ func (im *importer) rules(ctx context.Context) (headerRules, error) {
 		}
 		types[name] = t
 	}
-	topics, _, err := im.service.segments.Names(ctx)
+	names, err := im.service.segments.Names(ctx)
 	if err != nil {
 		return headerRules{}, fmt.Errorf("read the topics: %w", err)
 	}
-	return headerRules{rename: im.options.Map, kinds: im.service.kinds(), types: types, topics: topics, drivers: im.service.drivers}, nil
+	return headerRules{rename: im.options.Map, kinds: im.service.kinds(), types: types, topics: names.Topics, drivers: im.service.drivers}, nil
 }
 
 // resume takes over what a broken import of the same file had done. Its rows

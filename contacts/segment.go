@@ -25,11 +25,11 @@ func (s *Service) Schema(ctx context.Context) (conditions.Schema, error) {
 	if err != nil {
 		return conditions.Schema{}, fmt.Errorf("read the types of attributes: %w", err)
 	}
-	topics, campaigns, err := s.segments.Names(ctx)
+	names, err := s.segments.Names(ctx)
 	if err != nil {
 		return conditions.Schema{}, fmt.Errorf("read names: %w", err)
 	}
-	sc := conditions.Schema{Attributes: make(map[string]conditions.Type, len(types)), Topics: topics, Campaigns: campaigns}
+	sc := conditions.Schema{Attributes: make(map[string]conditions.Type, len(types)), Topics: names.Topics, Campaigns: names.Campaigns, Events: names.Events}
 	for name, t := range types {
 		sc.Attributes[name] = conditions.Type(t)
 	}

@@ -62,10 +62,12 @@ type SegmentStore interface {
 	// Members lists at most limit contacts that match, with numbers after the
 	// given one, in the order of their numbers.
 	Members(ctx context.Context, where *conditions.Condition, now time.Time, after int64, limit int) ([]Contact, error)
-	// Names lists the names of topics and of campaigns that conditions may
-	// use.
-	Names(ctx context.Context) (topics, campaigns []string, err error)
+	// Names lists the names that conditions may use.
+	Names(ctx context.Context) (Names, error)
 }
+
+// Names are the names of other rooms' things that conditions may use.
+type Names struct{ Topics, Campaigns, Events []string }
 
 // Key finds a contact by one of its names; the first that is set counts.
 type Key struct {

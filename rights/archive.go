@@ -15,6 +15,7 @@ import (
 
 	"rapport/consent"
 	"rapport/contacts"
+	"rapport/events"
 )
 
 // Copied says what went into an archive.
@@ -22,6 +23,7 @@ type Copied struct {
 	Deliveries int  `json:"deliveries"`
 	Tries      int  `json:"tries"`
 	Responses  int  `json:"responses"`
+	Events     int  `json:"events"`
 	Letters    int  `json:"letters"`
 	Cut        bool `json:"cut"` // there was more than an archive holds
 }
@@ -45,7 +47,7 @@ func (s *Service) Archive(ctx context.Context, c contacts.Contact, w io.Writer) 
 	}
 	a := &archive{zip: zip.NewWriter(w), s: s, ctx: ctx, who: c, at: p.MadeAt, letters: letters}
 	a.zip.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestSpeed) })
-	for _, part := range []func(person) error{a.page, a.documents, a.deliveries, a.tries, a.responses, a.again} {
+	for _, part := range []func(person) error{a.page, a.documents, a.deliveries, a.tries, a.responses, a.events, a.again} {
 		if err := part(p); err != nil {
 			return a.done, fmt.Errorf("write an archive: %w", err)
 		}
@@ -126,6 +128,7 @@ func (a *archive) page(p person) error {
 	return writePage(w, p, lists{
 		deliveries: func(row func(Delivery) error) error { return a.eachDelivery(row) },
 		responses:  func(row func(Response) error) error { return a.eachResponse(row) },
+		events:     a.eachEvent,
 	})
 }
 
@@ -209,6 +212,12 @@ func (a *archive) eachResponse(row func(Response) error) error {
 	}, func(r Response) int64 { return r.Number }, row)
 }
 
+func (a *archive) eachEvent(row func(events.Event) error) error {
+	return pages(func(after int64) ([]events.Event, error) {
+		return a.s.o.Store.EventsOf(a.ctx, a.who.ID, after, copyPage)
+	}, func(e events.Event) int64 { return e.Number }, row)
+}
+
 func letterFile(d Delivery) string { return "letters/" + d.ID + ".html" }
 
 // rows writes a list as JSON while it is read.
@@ -278,6 +287,13 @@ func (a *archive) tries(person) (err error) {
 func (a *archive) responses(person) (err error) {
 	a.done.Responses, err = a.rows("responses.json", func(row func(any) error) error {
 		return a.eachResponse(func(r Response) error { return row(r) })
+	})
+	return err
+}
+
+func (a *archive) events(person) (err error) {
+	a.done.Events, err = a.rows("events.json", func(row func(any) error) error {
+		return a.eachEvent(func(e events.Event) error { return row(e) })
 	})
 	return err
 }

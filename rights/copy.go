@@ -10,6 +10,7 @@ import (
 	"rapport/access"
 	"rapport/consent"
 	"rapport/contacts"
+	"rapport/events"
 )
 
 // Delivery is one message to the person, as they are told of it.
@@ -89,6 +90,7 @@ type CopyStore interface {
 	ResponsesFrom(ctx context.Context, contact, after int64, limit int) ([]Response, error)
 	SuppressionsFor(ctx context.Context, contact int64) ([]consent.Suppression, error)
 	RequestsOf(ctx context.Context, contact int64) ([]Request, error)
+	EventsOf(ctx context.Context, contact, after int64, limit int) ([]events.Event, error)
 }
 
 // Bounds of an archive.

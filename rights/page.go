@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"rapport/events"
 	"rapport/internal/strictyaml"
 )
 
@@ -22,6 +23,7 @@ var pageFiles embed.FS
 type lists struct {
 	deliveries func(row func(Delivery) error) error
 	responses  func(row func(Response) error) error
+	events     func(row func(events.Event) error) error
 }
 
 // texts are the words of a page in one language.
@@ -133,6 +135,18 @@ func writePage(w io.Writer, p person, l lists) error {
 	}
 	rows = 0
 	if err := l.responses(func(r Response) error { return line("response.html", r) }); err != nil {
+		return err
+	}
+	if err := none(); err != nil {
+		return err
+	}
+	if err := tree.ExecuteTemplate(w, "events.html", v); err != nil {
+		return err
+	}
+	rows = 0
+	if err := l.events(func(e events.Event) error {
+		return line("event.html", map[string]any{"At": e.At, "Name": e.Name, "Data": string(e.Data)})
+	}); err != nil {
 		return err
 	}
 	if err := none(); err != nil {

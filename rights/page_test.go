@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rapport/consent"
+	"rapport/events"
 )
 
 // TestPageOfAPerson: a rhythm is told in days, a list without a line says so,
@@ -25,6 +26,7 @@ func TestPageOfAPerson(t *testing.T) {
 		}, lists{
 			deliveries: func(row func(Delivery) error) error { return row(Delivery{Campaign: "spring"}) },
 			responses:  func(func(Response) error) error { return nil },
+			events:     func(func(events.Event) error) error { return nil },
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -33,7 +35,7 @@ func TestPageOfAPerson(t *testing.T) {
 		if !strings.Contains(text, c.kept) || !strings.Contains(text, c.once+"<") {
 			t.Errorf("%s: it does not say how long what is kept: %s", c.locale, text)
 		}
-		if !strings.Contains(text, c.rhythm) || strings.Count(text, c.nothing) != 1 || !strings.Contains(text, "Example Shop Ltd, 1 High Street") {
+		if !strings.Contains(text, c.rhythm) || strings.Count(text, c.nothing) != 2 || !strings.Contains(text, "Example Shop Ltd, 1 High Street") {
 			t.Errorf("%s: %s", c.locale, text)
 		}
 	}

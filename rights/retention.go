@@ -21,6 +21,7 @@ const (
 	Responses  Rule = "responses"      // opens, clicks and their like, of runs that ended before; they become counts
 	NotPlanned Rule = "not_planned"    // who was not planned in runs that ended before; the counts stay
 	Deliveries Rule = "deliveries"     // deliveries of runs that ended before; the accounts stay exact
+	Events     Rule = "events"         // what happened to people, as other systems told it
 	Imports    Rule = "import_reports" // rows that reports of imports list
 	Audit      Rule = "audit"          // lines of the audit log
 	Idle       Rule = "idle_contacts"  // people of whom there was no sign; they are erased
@@ -28,7 +29,7 @@ const (
 
 // Rules lists the rules in the order in which they are kept.
 func Rules() []Rule {
-	return []Rule{Attempts, Agents, Responses, NotPlanned, Deliveries, Imports, Audit, Idle}
+	return []Rule{Attempts, Agents, Responses, NotPlanned, Deliveries, Events, Imports, Audit, Idle}
 }
 
 // Age is how long something is kept, by the calendar. The zero Age is for ever.
@@ -75,8 +76,8 @@ type RetentionStore interface {
 	Prune(ctx context.Context, r Rule, before time.Time, from Place) (Pruned, error)
 	// IdleContacts lists at most limit contacts with a greater number of whom
 	// there was no sign since then: not changed, not written to, nothing came
-	// back, no line in the ledger, no wish and no objection, nothing waits for
-	// them, and they are not restricted.
+	// back, no event, no line in the ledger, no wish and no objection, nothing
+	// waits for them, and they are not restricted.
 	IdleContacts(ctx context.Context, before time.Time, after int64, limit int) ([]int64, error)
 }
 

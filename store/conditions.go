@@ -140,6 +140,8 @@ func (c *compiler) sql(n conditions.Node) string {
 		return c.consent(n.Driver, n.Topic, n.Within)
 	case conditions.Past:
 		return c.past(n)
+	case conditions.Happened:
+		return c.happened(n)
 	case conditions.Anniversary:
 		return c.anniversary(n)
 	case conditions.DaysUntil:
@@ -247,4 +249,16 @@ func (c *compiler) past(n conditions.Past) string {
 		sql += " AND " + at + " >= " + c.args.whole(c.at.now.UnixMicro()-n.Within)
 	}
 	return sql + ")"
+}
+
+// happened counts events up to now; the index by person, name and time is all
+// that is read.
+func (c *compiler) happened(n conditions.Happened) string {
+	now := c.at.now.UnixMicro()
+	sql := "CAST((SELECT COUNT(*) FROM events v WHERE v.contact_id = c.id AND v.name_id = (SELECT n.id FROM event_names n WHERE n.name = " +
+		c.args.text(n.Event) + ") AND v.at <= " + c.args.whole(now)
+	if n.Within > 0 {
+		sql += " AND v.at >= " + c.args.whole(now-n.Within)
+	}
+	return sql + ") AS DOUBLE PRECISION)"
 }

@@ -30,6 +30,7 @@ func borders() []string {
 		`has(contact.prefs) && !has(contact.city)`, `has(contact.email) || has(contact.external_id)`,
 		`contact.email != contact.id`, `contact.locale == "de" || contact.time_zone == "UTC"`,
 		`consent("email", "offers")`, `consent_expires("email", "offers", duration("1h"))`, `opened("spring", duration("1h")) && !clicked("autumn")`, `received("spring", duration("720h"))`,
+		`event("order.placed") == 2`, `event("order.placed", duration("1h")) >= 1`, `event("points.earned") / event("order.placed") == 0.5`, `event("points.earned", duration("720h")) == 0`,
 	}
 }
 
@@ -129,7 +130,9 @@ func cornerPerson(n int, now time.Time, zone string, attributes map[string]any) 
 			s.ends["email:offers"] = now.Add(time.Hour)
 		}
 		s.person.Addresses = map[string]string{"email": s.person.ID}
+		s.events = []told{{"order.placed", now}, {"order.placed", now.Add(-time.Hour)}, {"order.placed", now.Add(time.Microsecond)}, {"points.earned", now.Add(-720 * time.Hour)}}
 	case 1:
+		s.events = []told{{"order.placed", now.Add(-time.Hour - time.Microsecond)}, {"points.earned", now.Add(-720*time.Hour - time.Microsecond)}}
 		s.consents["email:offers"] = "withdrawn"
 		s.last = []happening{{conditions.Opened, "spring", now.Add(-time.Hour), true}, {conditions.Clicked, "autumn", now, false}}
 	case 2:

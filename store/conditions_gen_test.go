@@ -25,7 +25,7 @@ func conditionSchema() conditions.Schema {
 			"vip": "bool", "hot": "bool", "birthday": "date", "until": "date", "seen": "time", "ordered": "time", "prefs": "json",
 		},
 		Addresses: []string{"email", "phone"}, Drivers: []string{"email", "slack"},
-		Topics: []string{"news", "offers"}, Campaigns: []string{"spring", "autumn"},
+		Topics: []string{"news", "offers"}, Campaigns: []string{"spring", "autumn"}, Events: []string{"order.placed", "points.earned"},
 	}
 }
 
@@ -95,6 +95,13 @@ type soul struct {
 	consents   map[string]string
 	ends       map[string]time.Time
 	last       []happening
+	events     []told
+}
+
+// told is an event.
+type told struct {
+	name string
+	at   time.Time
 }
 
 type happening struct {
@@ -141,6 +148,9 @@ func randomSoul(t *rapid.T, id int, now time.Time) soul {
 			pick(t, []conditions.PastKind{conditions.Opened, conditions.Clicked, conditions.Received}),
 			pick(t, conditionSchema().Campaigns), randomTime(t, now), chance(t, 7),
 		})
+	}
+	for range rapid.IntRange(0, 4).Draw(t, "events") {
+		s.events = append(s.events, told{pick(t, conditionSchema().Events), randomTime(t, now)})
 	}
 	return s
 }
@@ -278,7 +288,7 @@ func (g grammar) number(depth int) string {
 	if depth <= 0 {
 		return field()
 	}
-	return g.one(field, field, g.constant,
+	return g.one(field, field, g.constant, g.events,
 		func() string { return "size(" + g.text(depth-1) + ")" },
 		func() string { return "days_until(" + g.dateField() + g.zone() + ")" },
 		func() string { return "-" + field() },
@@ -289,6 +299,14 @@ func (g grammar) number(depth int) string {
 			return "(" + g.boolean(depth-2) + " ? " + g.number(depth-1) + " : " + g.number(depth-1) + ")"
 		},
 	)
+}
+
+func (g grammar) events() string {
+	within := ""
+	if chance(g.T, 6) {
+		within = `, duration("` + pick(g.T, []string{"1us", "1h", "720h", "2000000h"}) + `")`
+	}
+	return `event("` + pick(g.T, conditionSchema().Events) + `"` + within + ")"
 }
 
 func (g grammar) dateField() string { return pick(g.T, []string{"contact.birthday", "contact.until"}) }

@@ -119,6 +119,15 @@ func (s soul) Last(_ context.Context, kind conditions.PastKind, campaign string)
 	return last, nil
 }
 
+func (s soul) Happened(_ context.Context, event string, from, to time.Time) (n int64, err error) {
+	for _, e := range s.events {
+		if e.name == event && !e.at.Before(from) && !e.at.After(to) {
+			n++
+		}
+	}
+	return n, nil
+}
+
 // furnish writes what every person's past refers to: topics 1 and 2, campaigns
 // 1 and 2, and five runs of each, so that one person may have several
 // deliveries.
@@ -131,6 +140,9 @@ func furnish(t *testing.T, s *Store) {
 		"INSERT INTO revisions (id, template_id, number, content, digest, created_at) VALUES (1, 1, 1, '{}', '', 0)",
 		"INSERT INTO campaigns (id, uid, name, state, definition, created_at, updated_at) VALUES (1, 'a', 'spring', 'running', '{}', 0, 0), (2, 'b', 'autumn', 'running', '{}', 0, 0)",
 	}
+	for i, name := range conditionSchema().Events {
+		sql = append(sql, fmt.Sprintf("INSERT INTO event_names (id, name, created_at) VALUES (%d, '%s', 0)", i+1, name))
+	}
 	for run := 1; run <= 10; run++ {
 		sql = append(sql,
 			fmt.Sprintf("INSERT INTO runs (id, uid, campaign_id, name, channel, driver, kind, topic_id, class, revision_id, state, scheduled_for, started_at) VALUES (%d, 'r%d', %d, '', 'n', 'email', 'email', 1, 'marketing', 1, 'running', %d, 0)", run, run, 1+run%2, run),
@@ -142,7 +154,7 @@ func furnish(t *testing.T, s *Store) {
 // settle replaces the people in the store.
 func settle(ctx context.Context, s *Store, people []soul) error {
 	var w writer
-	for _, table := range []string{"responses", "deliveries", "consents", "addresses", "contacts"} {
+	for _, table := range []string{"events", "responses", "deliveries", "consents", "addresses", "contacts"} {
 		w.add("DELETE FROM " + table)
 	}
 	for i := range people {
@@ -187,6 +199,10 @@ func (w *writer) person(id int64, p *soul) error {
 	for at, state := range p.consents {
 		driver, topic, _ := strings.Cut(at, ":")
 		w.add("INSERT INTO consents (contact_id, driver, topic_id, state, address, entry_id, at, expires_at) SELECT $1, $2, id, $3, '', 1, 0, $5 FROM topics WHERE name = $4", id, driver, state, topic, micros(p.ends[at]))
+	}
+	for n, e := range p.events {
+		w.add("INSERT INTO events (key, contact_id, name_id, at, recorded_at, digest) SELECT $1, $2, id, $3, 0, 0 FROM event_names WHERE name = $4",
+			fmt.Sprintf("%d-%d", id, n), id, e.at.UnixMicro(), e.name)
 	}
 	for n, h := range p.last {
 		run := int64(2*n + 1) // odd runs are autumn's

@@ -83,6 +83,7 @@ UPDATE runs SET reference = NULL WHERE reference IS NOT NULL AND id IN (SELECT d
 UPDATE deliveries SET address = NULL, data = NULL, provider_id = '', server = '' WHERE contact_id = $1`},
 		{"responses", "classes of programs and details", `
 UPDATE responses SET agent = '', detail = '' WHERE contact_id = $1 AND (agent <> '' OR detail <> '')`},
+		{"events", "events with their data", `DELETE FROM events WHERE contact_id = $1`},
 		{"preferences", "preferences", `DELETE FROM preferences WHERE contact_id = $1`},
 		{"requests", "requests", `DELETE FROM requests WHERE contact_id = $1 OR person_id = $1`},
 		{"restrictions", "reasons of a restriction", `DELETE FROM restrictions WHERE contact_id = $1`},

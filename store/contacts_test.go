@@ -85,3 +85,7 @@ func TestErasedMeansGone(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestEvents(t *testing.T) {
+	onEach(t, storetest.Events)
+}

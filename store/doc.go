@@ -17,6 +17,7 @@
 //	{{each $1}}     the elements of a JSON array parameter as rows e(value)
 //	{{skip locked}} row locks that step over what others hold
 //	{{share k}}     row locks that let others read and nobody write
+//	{{keep c}}      row locks that only keep rows from being removed
 //	{{lock d}}      row locks that keep everybody else from writing
 //	{{least a, b}}  the smaller of two values
 package store

@@ -54,15 +54,27 @@ func hot() map[string]struct {
 		"due_campaign": {qDueCampaigns, []any{int64(2)}},
 		"untold":       {qUntoldRuns, []any{10}},
 		"revise":       {qRevise, []any{int64(1), "failed", int64(0), "", "queued", int64(1), int64(1), 1000}},
+		"event_of":     {qOfExternalKept, []any{`[["c1"],["c2"]]`}},
+		"event_known":  {qKnownEvents, []any{`[["o1"],["o2"]]`}},
+		"event_names":  {qEventNamesOf, []any{`[["order.placed"]]`}},
+		"events_of":    {qEventsOf, []any{int64(1), int64(0), 100}},
+		"events_old":   {qOldEvents, []any{int64(1), int64(0), int64(0), 100}},
 		"reactions":    {qReactions, []any{int64(1), ids}},
 	}
 }
 
+// Audiences by attributes, and by what happened.
+const (
+	whoTheyAre   = `contact.points > 100.0 && contact.city == "Berlin" && consent("pigeon", "news")`
+	whatHappened = `event("order.placed", duration("2160h")) >= 2`
+)
+
 // audience is the only hot statement that is built at run time.
-func (s *Store) audience(t *testing.T) (string, []any) {
+func (s *Store) audience(t *testing.T, source string) (string, []any) {
 	t.Helper()
-	where, err := conditions.Check(`contact.points > 100.0 && contact.city == "Berlin" && consent("pigeon", "news")`, conditions.Schema{
+	where, err := conditions.Check(source, conditions.Schema{
 		Attributes: map[string]conditions.Type{"points": conditions.TypeNumber, "city": conditions.TypeText}, Drivers: []string{"pigeon"}, Topics: []string{"news"},
+		Events: []string{"order.placed"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -116,8 +128,10 @@ func TestPlansOfHotStatements(t *testing.T) {
 		for _, name := range slices.Sorted(maps.Keys(list)) {
 			fmt.Fprintf(&all, "-- %s\n%s", name, explain(t, s, s.spelt(list[name].q), list[name].args))
 		}
-		text, args := s.audience(t)
+		text, args := s.audience(t, whoTheyAre)
 		fmt.Fprintf(&all, "-- audience\n%s", explain(t, s, text, args))
+		text, args = s.audience(t, whatHappened)
+		fmt.Fprintf(&all, "-- audience_events\n%s", explain(t, s, text, args))
 		golden := filepath.Join("testdata", "plans", "sqlite_"+when+".txt")
 		if *update {
 			if err := os.MkdirAll(filepath.Dir(golden), 0o750); err != nil {
@@ -181,7 +195,7 @@ func TestNoPlanReadsAWholeTable(t *testing.T) {
 		}
 		for name, x := range hot() {
 			plan := postgresPlan(t, s.pools.durable, s.spelt(x.q), x.args, noSeqScan)
-			for _, table := range []string{"deliveries", "contacts", "addresses", "consents", "suppressions", "not_planned", "responses"} {
+			for _, table := range []string{"deliveries", "contacts", "addresses", "consents", "suppressions", "not_planned", "responses", "events"} {
 				if strings.Contains(plan, "Seq Scan on "+table) {
 					t.Errorf("%s (%s) reads all of %s:\n%s", name, when, table, plan)
 				}
@@ -191,9 +205,13 @@ func TestNoPlanReadsAWholeTable(t *testing.T) {
 			}
 		}
 	}
-	text, args := s.audience(t)
+	text, args := s.audience(t, whoTheyAre)
 	if plan := postgresPlan(t, s.pools.read, text, args, noSeqScan); !strings.Contains(plan, "Index Cond: ((id > '100'::bigint) AND (id <= '200'::bigint))") {
 		t.Errorf("the audience is not read by its window:\n%s", plan)
+	}
+	text, args = s.audience(t, whatHappened)
+	if plan := postgresPlan(t, s.pools.read, text, args, noSeqScan); !strings.Contains(plan, "Index Only Scan using events_contact") {
+		t.Errorf("events are not counted by the index:\n%s", plan)
 	}
 }
 

@@ -28,6 +28,7 @@ var postgresDialect = dialect{
 		"each $":   "jsonb_array_elements(CAST($ AS jsonb)) AS e (value)",
 		"skip $":   "FOR UPDATE SKIP LOCKED",
 		"share $":  "FOR SHARE OF $",
+		"keep $":   "FOR KEY SHARE OF $",
 		"lock $":   "FOR UPDATE OF $",
 		"order $":  "ORDER BY $",
 		"least $":  "LEAST($)",

@@ -47,6 +47,8 @@ func (s *Store) Old(ctx context.Context, rule rights.Rule, before time.Time) (in
 		q = `SELECT COUNT(*) FROM runs r JOIN not_planned n ON ` + oldUnplanned + ` WHERE r.state IN ('finished', 'cancelled') AND r.finished_at < $1`
 	case rights.Deliveries:
 		q = `SELECT COUNT(*) FROM runs r JOIN deliveries d ON ` + oldDeliveries + ` WHERE r.state IN ('finished', 'cancelled') AND r.finished_at < $1`
+	case rights.Events:
+		q = `SELECT COUNT(*) FROM events v WHERE v.at < $1 AND v.contact_id NOT IN ` + spared
 	case rights.Imports:
 		q = `SELECT COUNT(*) FROM imports WHERE finished_at < $1 AND (report LIKE '%"listed":%' OR report LIKE '%"skipped":[%')`
 	case rights.Audit:
@@ -73,6 +75,8 @@ func (s *Store) Prune(ctx context.Context, rule rights.Rule, before time.Time, f
 		out, err = s.pruneRuns(ctx, qRunWithUnplanned, before, from, tx.pruneUnplanned)
 	case rights.Deliveries:
 		out, err = s.pruneRuns(ctx, qRunWithDeliveries, before, from, tx.pruneDeliveries)
+	case rights.Events:
+		out, err = s.pruneEvents(ctx, before, from)
 	case rights.Imports:
 		out, err = s.pruneImports(ctx, before)
 	case rights.Audit:
@@ -242,6 +246,7 @@ const idle = `c.created_at < $1 AND c.updated_at < $1 AND c.restricted_at IS NUL
   AND NOT EXISTS (SELECT 1 FROM consent_entries n WHERE n.contact_id = c.id AND n.recorded_at >= $1)
   AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.contact_id = c.id AND (d.updated_at >= $1 OR d.state IN ('queued', 'claimed', 'sending')))
   AND NOT EXISTS (SELECT 1 FROM responses p WHERE p.contact_id = c.id AND p.at >= $1)
+  AND NOT EXISTS (SELECT 1 FROM events v WHERE v.contact_id = c.id AND (v.at >= $1 OR v.recorded_at >= $1))
   AND NOT EXISTS (SELECT 1 FROM requests q WHERE q.contact_id = c.id OR q.person_id = c.id)`
 
 const (

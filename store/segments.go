@@ -86,13 +86,17 @@ func (s *Store) DeleteSegment(ctx context.Context, name string) error {
 }
 
 // Names implements contacts.SegmentStore.
-func (s *Store) Names(ctx context.Context) (topics, campaigns []string, err error) {
+func (s *Store) Names(ctx context.Context) (n contacts.Names, err error) {
 	x, err := topicNumbers(ctx, s.reader())
 	if err != nil {
-		return nil, nil, s.classify(err)
+		return n, s.classify(err)
 	}
-	campaigns, err = collect(ctx, s.reader(), qCampaignNames, scalar[string])
-	return x.names, campaigns, s.classify(err)
+	n.Topics = x.names
+	if n.Campaigns, err = collect(ctx, s.reader(), qCampaignNames, scalar[string]); err != nil {
+		return n, s.classify(err)
+	}
+	n.Events, err = collect(ctx, s.reader(), qEventNames, scalar[string])
+	return n, s.classify(err)
 }
 
 // CountMembers implements contacts.SegmentStore. Whoever has no time zone of

@@ -27,6 +27,7 @@ var sqliteDialect = dialect{
 		"each $":  "json_each($) AS e",
 		"skip $":  "",
 		"share $": "",
+		"keep $":  "",
 		"lock $":  "",
 		"order $": "",
 		"least $": "min($)",

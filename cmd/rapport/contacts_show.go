@@ -29,14 +29,14 @@ type timeline struct {
 // happening is one line of a timeline.
 type happening struct {
 	At      time.Time `json:"at"`
-	Kind    string    `json:"kind"` // consent, delivery or response
+	Kind    string    `json:"kind"` // consent, delivery, response or event
 	What    string    `json:"what"`
 	Detail  string    `json:"detail,omitempty"`
-	Subject string    `json:"subject,omitempty"` // ID of the delivery, number of the entry
+	Subject string    `json:"subject,omitempty"` // ID of the delivery or event, number of the entry
 }
 
 func newContactsShow(c *cli) *cobra.Command {
-	return command("show CONTACT", "show one customer: addresses, attributes, consents, deliveries and responses",
+	return command("show CONTACT", "show one customer: addresses, attributes, consents, events, deliveries and responses",
 		"rapport contacts show anna@example.com\nrapport contacts show 4711 --json",
 		c.inside(func(ctx context.Context, h *app.House, args []string) error {
 			x, err := h.Contacts.Get(ctx, args[0])
@@ -78,6 +78,11 @@ func (c *cli) happenings(ctx context.Context, h *app.House, t timeline) ([]happe
 		return nil, err
 	}
 	events = append(events, sent...)
+	told, err := toldOf(ctx, h, t.Contact.ID)
+	if err != nil {
+		return nil, err
+	}
+	events = append(events, told...)
 	slices.SortStableFunc(events, func(a, b happening) int { return a.At.Compare(b.At) })
 	return events, nil
 }

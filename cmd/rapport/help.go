@@ -20,7 +20,7 @@ outside. A campaign of your own goes this way: contacts import, templates put,
 campaigns create, check, start, status. rapport doctor says what is wrong.`)
 	chapter(root, "Running it:", newDemoCommand(c), newBenchCommand(c), newBenchSinkCommand(c), newServeCommand(c), newWorkCommand(c), newDoctorCommand(c),
 		newConfigCommand(c), newMigrateCommand(c), newBackupCommand(c), newRestoreCommand(c), newChoresCommand(c), newHealthCommand(c))
-	chapter(root, "People:", newContactsCommand(c), newAttributesCommand(c), newSegmentsCommand(c),
+	chapter(root, "People:", newContactsCommand(c), newAttributesCommand(c), newSegmentsCommand(c), newEventsCommand(c),
 		newTopicsCommand(c), newFormsCommand(c), newConsentCommand(c), newWordingsCommand(c), newSuppressionsCommand(c), newRightsCommand(c), newRetentionCommand(c), newAuditCommand(c))
 	chapter(root, "Messages:", newTemplatesCommand(c), newCampaignsCommand(c), newSendCommand(c),
 		newDeliveriesCommand(c), newChannelsCommand(c), newCalendarsCommand(c))

@@ -83,8 +83,8 @@ func newRightsExport(c *cli) *cobra.Command {
 				return nil
 			}
 			return c.show(copied, func(w io.Writer) {
-				_, _ = fmt.Fprintf(w, "%s written: %s, %s, %s written again\n", out, count(copied.Deliveries, "delivery", "deliveries"),
-					count(copied.Responses, "response", "responses"), count(copied.Letters, "letter", "letters"))
+				_, _ = fmt.Fprintf(w, "%s written: %s, %s, %s, %s written again\n", out, count(copied.Deliveries, "delivery", "deliveries"),
+					count(copied.Responses, "response", "responses"), count(copied.Events, "event", "events"), count(copied.Letters, "letter", "letters"))
 				if copied.Cut {
 					_, _ = fmt.Fprintln(w, "It is not all: there was more than an archive holds.")
 				}

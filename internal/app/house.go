@@ -21,6 +21,7 @@ import (
 	"rapport/config"
 	"rapport/consent"
 	"rapport/contacts"
+	"rapport/events"
 	"rapport/outbox"
 	"rapport/requests"
 	"rapport/responses"
@@ -51,6 +52,7 @@ type House struct {
 	Access    *access.Log
 	Rights    *rights.Service
 	Contacts  *contacts.Service
+	Events    *events.Service
 	Consent   *consent.Service
 	Templates *templates.Service
 	Campaigns *campaigns.Service
@@ -134,6 +136,7 @@ func (h *House) furnish() error {
 	fingerprint := contacts.NewFingerprint(h.Keys.Pepper)
 	h.Access = access.New(h.Store, h.now)
 	h.Contacts = contacts.New(contacts.Options{Store: h.Store, Drivers: h.Drivers, Fingerprint: fingerprint, Now: h.now, Random: h.random})
+	h.Events = events.New(events.Options{Store: h.Store, Drivers: h.Drivers, Now: h.now})
 	h.Consent = consent.New(consent.Options{Store: h.Store, Drivers: h.Drivers, Fingerprint: fingerprint, Now: h.now, Random: h.random})
 	h.Daily(h.expireConsent())
 	h.Daily(h.endDomains())

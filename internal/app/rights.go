@@ -137,7 +137,7 @@ func keep(r config.Retention) rights.Keep {
 	k := rights.Keep{}
 	for rule, age := range map[rights.Rule]config.Age{
 		rights.Attempts: r.Attempts, rights.Agents: r.Agents, rights.Responses: r.Responses, rights.NotPlanned: r.NotPlanned,
-		rights.Deliveries: r.Deliveries, rights.Imports: r.Imports, rights.Audit: r.Audit, rights.Idle: r.Idle,
+		rights.Deliveries: r.Deliveries, rights.Events: r.Events, rights.Imports: r.Imports, rights.Audit: r.Audit, rights.Idle: r.Idle,
 	} {
 		k[rule] = rights.Age{Months: age.Months, Days: age.Days}
 	}

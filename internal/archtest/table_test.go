@@ -30,6 +30,7 @@ var rooms = map[string]room{
 	"access":            {floor: 2},
 	"consent":           {floor: 2},
 	"contacts":          {floor: 2},
+	"events":            {floor: 2},
 	"outbox":            {floor: 2},
 	"responses":         {floor: 2},
 	"templates":         {floor: 2},

@@ -15,6 +15,7 @@ import (
 	"rapport/channels"
 	"rapport/consent"
 	"rapport/contacts"
+	"rapport/events"
 	"rapport/outbox"
 	"rapport/store"
 	"rapport/templates"
@@ -75,6 +76,7 @@ func desk(t testing.TB, s *store.Store, clock *atomic.Int64) *Desk {
 	now := func() time.Time { return time.UnixMicro(clock.Load()).UTC() }
 	mark := contacts.NewFingerprint([]byte("pepper of the examination"))
 	d.Contacts = contacts.New(contacts.Options{Store: s, Drivers: reg, Fingerprint: mark, Now: time.Now, Random: rand.Reader})
+	d.Events = events.New(events.Options{Store: s, Drivers: reg, Now: now})
 	d.Consent = consent.New(consent.Options{Store: s, Drivers: reg, Fingerprint: mark, Now: time.Now, Random: rand.Reader})
 	schema := func(ctx context.Context) (templates.Schema, error) {
 		types, err := d.Contacts.Attributes(ctx)
@@ -265,6 +267,7 @@ func Campaigns(t *testing.T, open func(t *testing.T) *store.Store) {
 		"test copy":        examineTestCopy,
 		"report":           examineReport,
 		"notes":            examineNotes,
+		"events":           examineEventAudience,
 	} {
 		t.Run(name, func(t *testing.T) { examine(t, NewDesk(t, open(t))) })
 	}

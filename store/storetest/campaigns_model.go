@@ -180,6 +180,11 @@ func (answered) Last(context.Context, conditions.PastKind, string) (time.Time, e
 	return time.Time{}, nil
 }
 
+// Happened implements conditions.History.
+func (answered) Happened(context.Context, string, time.Time, time.Time) (int64, error) {
+	return 0, nil
+}
+
 // compare asks the model about everybody and the store about the run.
 func (d *Desk) compare(t *testing.T, a campaigns.Audience, people []modelled, checked map[string]*conditions.Condition, run *campaigns.Run) {
 	t.Helper()

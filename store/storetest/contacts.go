@@ -17,6 +17,7 @@ import (
 	"rapport/channels"
 	"rapport/consent"
 	"rapport/contacts"
+	"rapport/events"
 	"rapport/store"
 )
 
@@ -24,6 +25,7 @@ import (
 type House struct {
 	Store    *store.Store
 	Contacts *contacts.Service
+	Events   *events.Service
 	Consent  *consent.Service
 	Drivers  *channels.Registry
 }
@@ -52,6 +54,7 @@ func NewHouse(t testing.TB, s *store.Store) *House {
 	h := &House{Store: s, Drivers: reg}
 	mark := contacts.NewFingerprint([]byte("pepper of the examination"))
 	h.Contacts = contacts.New(contacts.Options{Store: s, Drivers: reg, Fingerprint: mark, Now: time.Now, Random: rand.Reader})
+	h.Events = events.New(events.Options{Store: s, Drivers: reg, Now: time.Now})
 	h.Consent = consent.New(consent.Options{Store: s, Drivers: reg, Fingerprint: mark, Now: time.Now, Random: rand.Reader})
 	err = h.Consent.PutTopics(t.Context(), []consent.Topic{{Name: "news", Kind: consent.Marketing}, {Name: "service", Kind: consent.Transactional}})
 	if err != nil {
