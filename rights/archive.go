@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"rapport/access"
 	"rapport/consent"
 	"rapport/contacts"
 	"rapport/events"
@@ -24,6 +25,8 @@ type Copied struct {
 	Tries      int  `json:"tries"`
 	Responses  int  `json:"responses"`
 	Events     int  `json:"events"`
+	NotPlanned int  `json:"not_planned"`
+	Looks      int  `json:"looks"`
 	Letters    int  `json:"letters"`
 	Cut        bool `json:"cut"` // there was more than an archive holds
 }
@@ -47,7 +50,7 @@ func (s *Service) Archive(ctx context.Context, c contacts.Contact, w io.Writer) 
 	}
 	a := &archive{zip: zip.NewWriter(w), s: s, ctx: ctx, who: c, at: p.MadeAt, letters: letters}
 	a.zip.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestSpeed) })
-	for _, part := range []func(person) error{a.page, a.documents, a.deliveries, a.tries, a.responses, a.events, a.again} {
+	for _, part := range []func(person) error{a.page, a.documents, a.deliveries, a.tries, a.responses, a.events, a.skips, a.looks, a.again} {
 		if err := part(p); err != nil {
 			return a.done, fmt.Errorf("write an archive: %w", err)
 		}
@@ -129,6 +132,8 @@ func (a *archive) page(p person) error {
 		deliveries: func(row func(Delivery) error) error { return a.eachDelivery(row) },
 		responses:  func(row func(Response) error) error { return a.eachResponse(row) },
 		events:     a.eachEvent,
+		skips:      a.eachSkip,
+		looks:      a.eachLook,
 	})
 }
 
@@ -218,6 +223,28 @@ func (a *archive) eachEvent(row func(events.Event) error) error {
 	}, func(e events.Event) int64 { return e.Number }, row)
 }
 
+func (a *archive) eachSkip(row func(Skip) error) error {
+	return pages(func(after int64) ([]Skip, error) {
+		return a.s.o.Store.SkipsOf(a.ctx, a.who.ID, after, copyPage)
+	}, func(x Skip) int64 { return x.RunNo }, row)
+}
+
+// eachLook goes through the audit log, newest first, up to the line that says
+// that this archive was made.
+func (a *archive) eachLook(row func(Look) error) error {
+	return pages(func(before int64) ([]Look, error) {
+		lines, err := a.s.o.Access.List(a.ctx, access.Filter{Contact: a.who.ID, Before: before, Limit: copyPage})
+		list := make([]Look, 0, len(lines))
+		for _, l := range lines {
+			if string(l.Detail) == "{}" {
+				l.Detail = nil
+			}
+			list = append(list, Look{l.ID, l.At, l.Actor, l.Action, l.Object, l.Detail})
+		}
+		return list, err
+	}, func(l Look) int64 { return l.Number }, row)
+}
+
 func letterFile(d Delivery) string { return "letters/" + d.ID + ".html" }
 
 // rows writes a list as JSON while it is read.
@@ -294,6 +321,20 @@ func (a *archive) responses(person) (err error) {
 func (a *archive) events(person) (err error) {
 	a.done.Events, err = a.rows("events.json", func(row func(any) error) error {
 		return a.eachEvent(func(e events.Event) error { return row(e) })
+	})
+	return err
+}
+
+func (a *archive) skips(person) (err error) {
+	a.done.NotPlanned, err = a.rows("not_planned.json", func(row func(any) error) error {
+		return a.eachSkip(func(x Skip) error { return row(x) })
+	})
+	return err
+}
+
+func (a *archive) looks(person) (err error) {
+	a.done.Looks, err = a.rows("looks.json", func(row func(any) error) error {
+		return a.eachLook(func(l Look) error { return row(l) })
 	})
 	return err
 }

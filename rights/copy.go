@@ -56,6 +56,27 @@ type Response struct {
 	At       time.Time `json:"at"`
 }
 
+// Skip is a message the person did not get, because planning left them out.
+type Skip struct {
+	RunNo    int64     `json:"-"`
+	Campaign string    `json:"campaign"`
+	Channel  string    `json:"channel"`
+	Topic    string    `json:"topic"`
+	Reason   string    `json:"reason"`
+	At       time.Time `json:"at"` // of the run
+}
+
+// Look is something that was done with the person's data, by whom: a line of
+// the audit log.
+type Look struct {
+	Number int64           `json:"-"`
+	At     time.Time       `json:"at"`
+	By     string          `json:"by"`
+	What   string          `json:"what"` // like "contacts.show"
+	Object string          `json:"object,omitempty"`
+	Detail json.RawMessage `json:"detail,omitempty"`
+}
+
 // Request is something the person asked for.
 type Request struct {
 	Kind        string          `json:"kind"`
@@ -88,6 +109,8 @@ type CopyStore interface {
 	DeliveriesTo(ctx context.Context, contact, after int64, limit int) ([]Delivery, error)
 	TriesTo(ctx context.Context, contact, after int64, limit int) (list []Try, last int64, err error)
 	ResponsesFrom(ctx context.Context, contact, after int64, limit int) ([]Response, error)
+	// SkipsOf lists by the number of the run.
+	SkipsOf(ctx context.Context, contact, after int64, limit int) ([]Skip, error)
 	SuppressionsFor(ctx context.Context, contact int64) ([]consent.Suppression, error)
 	RequestsOf(ctx context.Context, contact int64) ([]Request, error)
 	EventsOf(ctx context.Context, contact, after int64, limit int) ([]events.Event, error)
@@ -98,7 +121,7 @@ const (
 	copyPage    = 500
 	maxLetters  = 500      // the newest are written again
 	maxLetter   = 1 << 20  // octets of one
-	maxCopyRows = 200_000  // of deliveries, tries and responses each
+	maxCopyRows = 200_000  // of a list
 	maxCopySize = 64 << 20 // octets of letters together
 )
 

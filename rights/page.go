@@ -24,6 +24,8 @@ type lists struct {
 	deliveries func(row func(Delivery) error) error
 	responses  func(row func(Response) error) error
 	events     func(row func(events.Event) error) error
+	skips      func(row func(Skip) error) error
+	looks      func(row func(Look) error) error
 }
 
 // texts are the words of a page in one language.
@@ -147,6 +149,26 @@ func writePage(w io.Writer, p person, l lists) error {
 	if err := l.events(func(e events.Event) error {
 		return line("event.html", map[string]any{"At": e.At, "Name": e.Name, "Data": string(e.Data)})
 	}); err != nil {
+		return err
+	}
+	if err := none(); err != nil {
+		return err
+	}
+	if err := tree.ExecuteTemplate(w, "skips.html", v); err != nil {
+		return err
+	}
+	rows = 0
+	if err := l.skips(func(x Skip) error { return line("skip.html", x) }); err != nil {
+		return err
+	}
+	if err := none(); err != nil {
+		return err
+	}
+	if err := tree.ExecuteTemplate(w, "looks.html", v); err != nil {
+		return err
+	}
+	rows = 0
+	if err := l.looks(func(x Look) error { return line("look.html", x) }); err != nil {
 		return err
 	}
 	if err := none(); err != nil {

@@ -27,6 +27,8 @@ func TestPageOfAPerson(t *testing.T) {
 			deliveries: func(row func(Delivery) error) error { return row(Delivery{Campaign: "spring"}) },
 			responses:  func(func(Response) error) error { return nil },
 			events:     func(func(events.Event) error) error { return nil },
+			skips:      func(row func(Skip) error) error { return row(Skip{Campaign: "summer", Reason: "no_consent"}) },
+			looks:      func(row func(Look) error) error { return row(Look{By: "cli:berta", What: "contacts.show"}) },
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -34,6 +36,9 @@ func TestPageOfAPerson(t *testing.T) {
 		text := page.String()
 		if !strings.Contains(text, c.kept) || !strings.Contains(text, c.once+"<") {
 			t.Errorf("%s: it does not say how long what is kept: %s", c.locale, text)
+		}
+		if !strings.Contains(text, "<td>summer · </td><td></td><td>no_consent</td>") || !strings.Contains(text, "<td>cli:berta</td><td>contacts.show </td>") {
+			t.Errorf("%s: it does not say what was left out and who looked: %s", c.locale, text)
 		}
 		if !strings.Contains(text, c.rhythm) || strings.Count(text, c.nothing) != 2 || !strings.Contains(text, "Example Shop Ltd, 1 High Street") {
 			t.Errorf("%s: %s", c.locale, text)

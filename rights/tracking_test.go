@@ -24,6 +24,7 @@ func TestThePageTellsTheGroundOfTracking(t *testing.T) {
 		var page bytes.Buffer
 		err := writePage(&page, person{Tracking: c.tracking, Locale: c.locale, MadeAt: time.Unix(0, 0)}, lists{
 			deliveries: func(func(Delivery) error) error { return nil }, responses: func(func(Response) error) error { return nil },
+			skips: func(func(Skip) error) error { return nil }, looks: func(func(Look) error) error { return nil },
 			events: func(row func(events.Event) error) error {
 				return row(events.Event{Name: "order.placed", At: time.Unix(1e9, 0), Data: []byte(`{"a":"<b>"}`)})
 			},

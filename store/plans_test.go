@@ -59,6 +59,7 @@ func hot() map[string]struct {
 		"event_names":  {qEventNamesOf, []any{`[["order.placed"]]`}},
 		"events_of":    {qEventsOf, []any{int64(1), int64(0), 100}},
 		"events_old":   {qOldEvents, []any{int64(1), int64(0), int64(0), 100}},
+		"skips_of":     {qSkipsOf, []any{int64(1), int64(0), 100}},
 		"reactions":    {qReactions, []any{int64(1), ids}},
 	}
 }

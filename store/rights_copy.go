@@ -63,6 +63,24 @@ func (s *Store) ResponsesFrom(ctx context.Context, contact, after int64, limit i
 	return list, s.classify(err)
 }
 
+// Skips are kept by run: each run of a campaign is asked for its own, by their
+// key. What is sent to one person alone leaves nobody out.
+const qSkipsOf query = `
+SELECT r.id, r.name, r.channel, t.name, n.reason, COALESCE(r.planned_at, r.started_at)
+FROM runs r CROSS JOIN not_planned n CROSS JOIN topics t
+WHERE t.id = r.topic_id AND n.run_id = r.id AND n.contact_id = $1 AND r.id > $2 AND r.campaign_id IS NOT NULL ORDER BY r.id LIMIT $3`
+
+// SkipsOf implements rights.CopyStore.
+func (s *Store) SkipsOf(ctx context.Context, contact, after int64, limit int) ([]rights.Skip, error) {
+	list, err := collect(ctx, s.reader(), qSkipsOf, func(scan func(...any) error) (x rights.Skip, err error) {
+		var at int64
+		err = scan(&x.RunNo, &x.Campaign, &x.Channel, &x.Topic, &x.Reason, &at)
+		x.At = when(at)
+		return x, err
+	}, contact, after, limit)
+	return list, s.classify(err)
+}
+
 // Earlier addresses are known by their fingerprint.
 const qSuppressionsFor query = qSuppressionColumns + ` WHERE (s.kind, s.hash) IN (
   SELECT a.kind, a.hash FROM addresses a WHERE a.contact_id = $1
