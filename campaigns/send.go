@@ -33,8 +33,8 @@ type Single struct {
 	// message. Without a source there is no message.
 	Basis  consent.Basis // empty: contract
 	Source string
-	// Asked: the person asked for this letter at a public page. Nothing else is
-	// about consent.TopicConfirmations.
+	// Asked: the letter is the house's own and asks for a confirmation. Nothing
+	// else is about consent.TopicConfirmations and TopicInvitations.
 	Asked bool
 	// Tracking is how much the message tells of what its reader does, as a
 	// campaign's; empty: as the installation does.

@@ -17,6 +17,8 @@ func reserved(topic string) string {
 		return topic + " is built in: it says whose opens and clicks may be attributed to them, and nobody is written to about it"
 	case consent.TopicConfirmations:
 		return topic + " is built in: its letters answer what a person asked for at a public page, and nobody else writes about it"
+	case consent.TopicInvitations:
+		return topic + " is built in: its letters ask people of a file to confirm what waits for their word (rapport forms invite), and nobody else writes about it"
 	}
 	return ""
 }

@@ -22,6 +22,22 @@ const (
 // release (see Entry.Releases), so nothing else is sent about it.
 const TopicConfirmations = "confirmations"
 
+// TopicInvitations is the built-in transactional topic of letters that ask
+// people of a file to confirm what waits there for their word. Nobody asked for
+// such a letter, so nothing that holds others back lets it pass.
+const TopicInvitations = "invitations"
+
+// Asking says whether a topic is one of the letters that ask for a
+// confirmation: nobody but the house writes about it, and no page offers it.
+func Asking(topic string) bool {
+	return topic == TopicConfirmations || topic == TopicInvitations
+}
+
+// Unasked says whether letters about the topic come without a case of the
+// person that they belong to: who objects to all marketing hears neither that
+// nor invitations.
+func (t Topic) Unasked() bool { return t.Kind == Marketing || t.Name == TopicInvitations }
+
 // PutTopics creates or updates topics, as the configuration asks at every
 // start. A topic whose kind would change though it has entries is a Conflict.
 func (s *Service) PutTopics(ctx context.Context, topics []Topic) error {

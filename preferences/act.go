@@ -115,7 +115,7 @@ func (s *Service) record(ctx context.Context, action, object string, a Act, entr
 
 // offered refuses what the person has no way for, and topics that are ours.
 func (k known) offered(driver, topic string) error {
-	if _, err := consent.Find(k.topics, topic); err != nil || topic == requests.Topic || !slices.Contains(k.ways(), driver) {
+	if _, err := consent.Find(k.topics, topic); err != nil || consent.Asking(topic) || !slices.Contains(k.ways(), driver) {
 		return rapport.NotFoundf("there is no such subscription")
 	}
 	return nil
@@ -180,7 +180,7 @@ func (s *Service) Object(ctx context.Context, a Act) error {
 		_, reachable := k.contact.Primary(d.Address.Kind)
 		for _, t := range k.topics {
 			c := k.current(driver, t.Name)
-			if t.Kind != consent.Marketing || c.State == consent.Objected || !reachable && c.State == "" {
+			if !t.Unasked() || c.State == consent.Objected || !reachable && c.State == "" {
 				continue
 			}
 			e, err := s.entry(ctx, a, driver, t.Name, consent.Objected)
@@ -188,7 +188,7 @@ func (s *Service) Object(ctx context.Context, a Act) error {
 				return err
 			}
 			entries = append(entries, e)
-			stopped = stopped || t.Name != consent.TopicTracking && c.Answer != consent.No
+			stopped = stopped || t.Kind == consent.Marketing && t.Name != consent.TopicTracking && c.Answer != consent.No
 		}
 	}
 	if len(entries) == 0 {

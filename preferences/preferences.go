@@ -281,7 +281,7 @@ func (s *Service) line(k known, w Way, t consent.Topic) (Line, bool) {
 		return l, l.Start || l.Stop || c.State != ""
 	}
 	if t.Kind != consent.Marketing {
-		return l, c.Answer != consent.None && t.Name != requests.Topic
+		return l, c.Answer != consent.None && !consent.Asking(t.Name)
 	}
 	return l, l.Stop || l.Start && (c.State != "" || len(t.Title) > 0) || k.said(w.Driver, t.Name, "")
 }

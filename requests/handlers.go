@@ -159,7 +159,7 @@ func (h *Handlers) moved(ctx context.Context, r Request, c Confirmation) error {
 		return err
 	}
 	_, err = h.Sender.Send(ctx, Letter{
-		Template: LetterMoved, Driver: r.Driver, Channel: r.Channel, Contact: r.Contact,
+		Template: LetterMoved, Topic: Topic, Basis: consent.ByContract, Driver: r.Driver, Channel: r.Channel, Contact: r.Contact,
 		Reference: "moved-" + strconv.FormatInt(r.ID, 10), Source: noticeSource, Data: map[string]any{},
 	})
 	if rapport.KindOf(err) == rapport.Denied || rapport.KindOf(err) == rapport.NotFound {

@@ -95,6 +95,10 @@ type Request struct {
 	HandledAt   time.Time // zero: what was confirmed may not be done yet
 }
 
+// Invitation says that nobody asked: what waits for a word came from a file,
+// and the letter asks its owner on its own. It passes nothing that holds back.
+func (r Request) Invitation() bool { return r.Method == consent.ByImport }
+
 // Confirmation is the press of the button.
 type Confirmation struct {
 	At    time.Time // zero: now

@@ -175,13 +175,20 @@ func (s *Service) opening(ctx context.Context, a Ask) (Opening, error) {
 // letter is the ground on which somebody gets the one letter they asked for.
 func (s *Service) letter(r Request, kind string, now time.Time) (consent.Entry, error) {
 	salt, err := s.salt()
+	topic, basis, source := r.ground()
 	return consent.Entry{
-		Driver: r.Driver, Kind: kind, Topic: Topic, State: consent.Granted, Basis: consent.ByContract, At: now, Resubscribe: true,
-		Source: letterSource(r.Form), Method: r.Method, Form: r.Form, URL: r.URL, Actor: actorOf(r.Form), Salt: salt, Clock: consent.OurClock,
+		Driver: r.Driver, Kind: kind, Topic: topic, State: consent.Granted, Basis: basis, At: now, Resubscribe: !r.Invitation(),
+		Source: source, Method: r.Method, Form: r.Form, URL: r.URL, Actor: actorOf(r.Form), Salt: salt, Clock: consent.OurClock,
 	}, err
 }
 
-func letterSource(form string) string { return "asked for by " + actorOf(form) }
+// ground is what the letter of a request is about, and why it may be sent.
+func (r Request) ground() (topic string, basis consent.Basis, source string) {
+	if r.Invitation() {
+		return consent.TopicInvitations, consent.ByLegitimateInterest, "invited to confirm at " + actorOf(r.Form)
+	}
+	return Topic, consent.ByContract, "asked for by " + actorOf(r.Form)
+}
 
 // actorOf is who wrote a request down.
 func actorOf(form string) string {
@@ -242,7 +249,8 @@ func Letters() []string {
 
 // mail hands the letter over and notes it.
 func (s *Service) mail(ctx context.Context, r Request, mailbox string) error {
-	l := Letter{Driver: r.Driver, Channel: r.Channel, Contact: r.Contact, Source: letterSource(r.Form)}
+	l := Letter{Driver: r.Driver, Channel: r.Channel, Contact: r.Contact}
+	l.Topic, l.Basis, l.Source = r.ground()
 	if r.ID == 0 { // there is nothing to confirm
 		l.Template, l.Reference = LetterSubscribed, "subscribed-"+mailbox+"-"+r.AskedAt.Format("20060102150405")
 		l.Data = map[string]any{"form": r.Form}

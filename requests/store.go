@@ -36,7 +36,7 @@ type Opened uint8
 const (
 	Started    Opened = iota // a row was made, and its letter may be sent
 	Limited                  // the mailbox had its letter, or the person their turns
-	Suppressed               // nobody may write to the address
+	Suppressed               // nobody may write to the address, or not unasked
 	Subscribed               // the person has all topics already
 	Elsewhere                // the address is one we cannot ask: not the person's primary one, or another person's
 )
@@ -95,6 +95,8 @@ type MoveStore interface {
 // Letter is one letter to somebody who asked.
 type Letter struct {
 	Template  string // name
+	Topic     string // Topic or, of an invitation, consent.TopicInvitations
+	Basis     consent.Basis
 	Driver    string
 	Channel   string // configured; empty: the first of the driver
 	Contact   int64

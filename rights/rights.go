@@ -122,12 +122,12 @@ func (s *Service) Release(ctx context.Context, contact int64, reason string) err
 
 // Objection is what an objection did.
 type Objection struct {
-	Topics  []string `json:"topics"`  // marketing topics it covers
+	Topics  []string `json:"topics"`  // topics it covers: marketing and invitations
 	Entries int      `json:"entries"` // lines it added to the ledger
 }
 
 // Object ends all direct marketing to a person, on every channel and topic, and
-// profiles for it (GDPR article 21): an objection is written for each, topics
+// profiles for it (GDPR article 21), invitations with it: an objection is written for each, topics
 // that come later take no yes but a newer act of the person, and opened() and
 // clicked() are false for them. What is transactional stays on its own ground.
 func (s *Service) Object(ctx context.Context, contact int64, source string) (Objection, error) {
@@ -149,7 +149,7 @@ func (s *Service) Object(ctx context.Context, contact int64, source string) (Obj
 	}
 	var entries []consent.Entry
 	for _, t := range topics {
-		if t.Kind != channels.Marketing.String() {
+		if !t.Unasked() {
 			continue
 		}
 		out.Topics = append(out.Topics, t.Name)

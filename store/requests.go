@@ -166,7 +166,7 @@ func (t tx) openRequest(ctx context.Context, o requests.Opening) (r requests.Req
 	switch {
 	case err != nil:
 		return r, 0, fmt.Errorf("look for a suppression: %w", err)
-	case forbidden > 0:
+	case forbidden > 0, suppressed && r.Invitation():
 		return r, 0, notOpened{requests.Suppressed}
 	}
 	r.Contact, r.Address = who.contact, who.Value
@@ -285,6 +285,9 @@ func (t tx) wanted(ctx context.Context, o requests.Opening, r *requests.Request,
 	if c, ok := find(requests.Topic); ok && c.State == consent.Objected {
 		return 0, nil, notOpened{requests.Suppressed}
 	}
+	if c, ok := find(consent.TopicInvitations); ok && r.Invitation() && c.Answer == consent.No {
+		return 0, nil, notOpened{requests.Suppressed}
+	}
 	became := requests.Started
 	if r.Kind == requests.Subscribe {
 		has := func(topic string) bool {
@@ -299,7 +302,7 @@ func (t tx) wanted(ctx context.Context, o requests.Opening, r *requests.Request,
 	}
 	var list []consent.Entry
 	for _, e := range o.Entries {
-		if _, ok := find(e.Topic); !ok || e.Topic == requests.Topic {
+		if _, ok := find(e.Topic); !ok || consent.Asking(e.Topic) {
 			list = append(list, e)
 		}
 	}

@@ -7,8 +7,9 @@ import (
 )
 
 // qUninvited are people for whom something waits for their confirmation and
-// who were never asked. What the gate lets pass because a person asked for it,
-// an invitation does not: nobody asked.
+// who were never asked, by a request or, longer ago, by an invitation. Whoever
+// must not be written to is not asked; who may not be any more when the letter
+// leaves meets the gate like with every other letter.
 const qUninvited query = `
 SELECT c.id, c.locale, a.value, t.name FROM consents k
 CROSS JOIN topics t CROSS JOIN contacts c CROSS JOIN addresses a
@@ -16,6 +17,8 @@ WHERE k.contact_id > $1 AND k.driver = $2 AND k.state = 'pending' AND t.id = k.t
   AND t.name IN (SELECT e.value ->> 0 FROM {{each $3}})
   AND a.contact_id = c.id AND a.kind = $4 AND a.position = 0
   AND NOT EXISTS (SELECT 1 FROM requests q WHERE q.contact_id = c.id)
+  AND NOT EXISTS (SELECT 1 FROM consents i JOIN topics it ON it.id = i.topic_id
+    WHERE i.contact_id = c.id AND i.driver = k.driver AND it.name = 'invitations')
   AND c.restricted_at IS NULL AND c.objected_at IS NULL
   AND NOT EXISTS (SELECT 1 FROM suppressions s WHERE s.kind = a.kind AND s.hash = a.hash)
 ORDER BY c.id, t.name LIMIT $5`

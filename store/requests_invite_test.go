@@ -7,13 +7,15 @@ import (
 	"rapport/rights"
 )
 
-// The letter of an invitation passes suppressions as one that a person asked
-// for does, and nobody asked for it: who may not be written to is not invited,
-// and an import brings nobody back by waiting for their confirmation.
+// Nobody asked for an invitation: who may not be written to is not invited, who
+// was invited once is not again, and an import brings nobody back by waiting
+// for their confirmation.
 func TestWhoMayNotBeWrittenToIsNotInvited(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
-		s.people(t, "marketing", 5)
-		s.do(t, `UPDATE consents SET state = 'pending'`, `UPDATE contacts SET objected_at = 1 WHERE id = 4`)
+		s.people(t, "marketing", 6)
+		s.do(t, `UPDATE consents SET state = 'pending'`, `UPDATE contacts SET objected_at = 1 WHERE id = 4`,
+			`INSERT INTO topics (id, name, kind, created_at) VALUES (9, 'invitations', 'transactional', 1)`,
+			`INSERT INTO consents (contact_id, driver, topic_id, state, address, entry_id, at) VALUES (6, 'pigeon', 9, 'granted', 'loft-6', 106, 1)`)
 		for who, reason := range map[string]string{"1": consent.Gone, "2": consent.Complaint} {
 			if _, err := s.Suppress(t.Context(), []consent.Suppression{{Kind: "loft", Hash: "h" + who, Reason: reason, At: start}}); err != nil {
 				t.Fatal(err)

@@ -130,7 +130,7 @@ SELECT c.id, c.objected_at FROM {{each $1}} JOIN contacts c ON c.id = CAST(e.val
 const qAnyObjector query = `SELECT CASE WHEN EXISTS (SELECT 1 FROM contacts c WHERE c.objected_at IS NOT NULL) THEN 1 ELSE 0 END`
 
 // objections lets a general objection stand where nothing else does: for
-// marketing topics that came after it, and channels.
+// marketing topics that came after it, invitations, and channels.
 func objections(ctx context.Context, r runner, entries []consent.Entry, stands map[slot]consent.Current) error {
 	if some, _, err := one(ctx, r, qAnyObjector, scalar[int64]); err != nil || some == 0 {
 		return err
@@ -151,15 +151,15 @@ func objections(ctx context.Context, r runner, entries []consent.Entry, stands m
 	if err != nil {
 		return fmt.Errorf("read topics: %w", err)
 	}
-	marketing := map[string]bool{}
+	unasked := map[string]bool{}
 	for _, t := range topics {
-		marketing[t.Name] = t.Kind != "transactional"
+		unasked[t.Name] = t.Unasked()
 	}
 	for _, e := range entries {
 		at, objects := objectors[e.Contact]
 		key := slot{e.Contact, e.Driver, e.Topic}
 		// A "no" of its own is written down all the same.
-		if _, said := stands[key]; objects && !said && marketing[e.Topic] && e.State.Answer() != consent.No {
+		if _, said := stands[key]; objects && !said && unasked[e.Topic] && e.State.Answer() != consent.No {
 			stands[key] = consent.Current{
 				Contact: e.Contact, Driver: e.Driver, Topic: e.Topic, Answer: consent.No, State: consent.Objected, At: at,
 			}

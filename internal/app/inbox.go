@@ -59,7 +59,7 @@ func (h *House) withdraw(ctx context.Context, w responses.Withdrawal) error {
 	}
 	named := w.Topic
 	for _, t := range topics {
-		if t.Kind != consent.Marketing {
+		if !t.Unasked() {
 			if t.Name == named {
 				named = "" // what belongs to a case of the person is no advertising
 			}

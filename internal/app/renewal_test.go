@@ -154,14 +154,14 @@ func TestInvite(t *testing.T) {
 	}
 	n.letter("b@example.com", 1)
 	n.ask("POST", n.link(m), url.Values{"confirm": {"yes"}})
-	if got := n.answers("a@example.com"); got != "confirmations=granted news=granted" {
+	if got := n.answers("a@example.com"); got != "invitations=granted news=granted" {
 		t.Errorf("confirmed: %s", got)
 	}
 	n.later(31 * 24 * time.Hour)
 	if _, err := n.RunChores(ctx, ""); err != nil {
 		t.Fatal(err)
 	}
-	if got := n.answers("b@example.com"); got != "confirmations=granted" { // their own contact stays
+	if got := n.answers("b@example.com"); got != "invitations=granted" { // their own contact stays
 		t.Errorf("never confirmed: %s", got)
 	}
 	n.verified()

@@ -34,6 +34,14 @@ func confirmations() consent.Topic {
 	}}
 }
 
+// invitations is the built-in topic of the letters that nobody asked for and
+// that ask people of a file to confirm what waits for their word.
+func invitations() consent.Topic {
+	return consent.Topic{Name: consent.TopicInvitations, Kind: consent.Transactional, Title: map[string]string{
+		"en": "Invitations", "de": "Einladungen",
+	}}
+}
+
 // furnishRequests builds the room of requests and what confirmed ones do.
 func (h *House) furnishRequests() {
 	letters := &letterbox{h: h}
@@ -78,8 +86,8 @@ func (l *letterbox) Send(ctx context.Context, x requests.Letter) (string, error)
 	data := map[string]any{"name": l.h.name()}
 	maps.Copy(data, x.Data)
 	m, err := l.h.Campaigns.Send(ctx, campaigns.Single{
-		Reference: x.Reference, Template: template, Channel: channel, Topic: requests.Topic, Contact: who.UID,
-		Data: data, Basis: consent.ByContract, Source: x.Source, Asked: true, Tracking: "off",
+		Reference: x.Reference, Template: template, Channel: channel, Topic: x.Topic, Contact: who.UID,
+		Data: data, Basis: x.Basis, Source: x.Source, Asked: true, Tracking: "off",
 	})
 	return m.Delivery, err
 }

@@ -347,7 +347,9 @@ func examineSingle(t *testing.T, d *Desk) {
 func examineSingleRefused(t *testing.T, d *Desk) {
 	d.People(t, 1)
 	d.Import(t, "external_id,email\nnobody,\nsilent,silent@example.com\n", contacts.ImportOptions{})
-	if err := d.Consent.PutTopics(t.Context(), []consent.Topic{{Name: consent.TopicConfirmations, Kind: consent.Transactional}}); err != nil {
+	if err := d.Consent.PutTopics(t.Context(), []consent.Topic{
+		{Name: consent.TopicConfirmations, Kind: consent.Transactional}, {Name: consent.TopicInvitations, Kind: consent.Transactional},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	base := campaigns.Single{Template: mailer, Channel: "letters", Topic: "service", Contact: "p1", Source: "order"}
@@ -363,6 +365,7 @@ func examineSingleRefused(t *testing.T, d *Desk) {
 		{"unknown contact", func(m *campaigns.Single) { m.Contact = "ghost" }, rapport.NotFound, "ghost"},
 		{"unknown channel", func(m *campaigns.Single) { m.Channel = "carrier" }, rapport.NotFound, "letters"},
 		{"topic of the house", func(m *campaigns.Single) { m.Topic = consent.TopicConfirmations }, rapport.Invalid, "built in"},
+		{"topic of invitations", func(m *campaigns.Single) { m.Topic = consent.TopicInvitations }, rapport.Invalid, "built in"},
 		{"unknown topic", func(m *campaigns.Single) { m.Topic = "gossip" }, rapport.NotFound, "service"},
 		{"unknown template", func(m *campaigns.Single) { m.Template = "novel" }, rapport.NotFound, mailer},
 		{"wrong template", func(m *campaigns.Single) { m.Template = pigeon }, rapport.Invalid, "written for"},
