@@ -48,6 +48,7 @@ type Standings struct {
 	Suppressed     string // of the address, whether it counts or not
 	SuppressionRow Row
 	Domain         string // reason of a suppressed domain
+	DomainRow      Row    // its entry: of the domain itself, or of the nearest one above it
 	Consent        string
 	ConsentAddress string
 	ConsentEnds    time.Time

@@ -205,7 +205,8 @@ func (c *card) domainGate() Gate {
 	f := c.fine()
 	f.Suppression = c.standings.Domain
 	if r := outbox.Skip(f); r != "" {
-		return stops(r, &Row{Table: "suppressed_domains", Key: c.run.Kind + " " + domainOf(c.standings.Address)}, "the receiving domain is suppressed: %s", says(r))
+		row := c.standings.DomainRow
+		return stops(r, &row, "the receiving domain is suppressed: %s", says(r))
 	}
 	return passes("the receiving domain is not suppressed")
 }

@@ -223,9 +223,11 @@ func (c *card) plannedBy() time.Time {
 // at that moment as far as that is still there.
 func (c *card) decided(w *Why, r outbox.Reason, row *Row, at time.Time) *Gate {
 	g := Gate{Name: gateOf(r), Outcome: Stops, Reason: r, Says: says(r), Row: row}
-	if now := w.gate(g.Name); now != nil && now.Reason == r && now.Row != nil && (now.Row.At == nil || !now.Row.At.After(at)) {
-		g.Row = now.Row
-		return &g
+	for _, name := range placesOf(g.Name) {
+		if now := w.gate(name); now != nil && now.Reason == r && now.Row != nil && (now.Row.At == nil || !now.Row.At.After(at)) {
+			g.Name, g.Says, g.Row = name, now.Says, now.Row
+			return &g
+		}
 	}
 	if g.Name == "consent" {
 		if then := c.answerAt(at); then != nil {
@@ -233,6 +235,15 @@ func (c *card) decided(w *Why, r outbox.Reason, row *Row, at time.Time) *Gate {
 		}
 	}
 	return &g
+}
+
+// placesOf are the gates that may stop for a reason which is at home at one: an
+// address is suppressed by itself, or with its domain.
+func placesOf(gate string) []string {
+	if gate == "suppression" {
+		return []string{gate, "suppressed domain"}
+	}
+	return []string{gate}
 }
 
 // answerAt is the line of the ledger that stood for the run's topic at a

@@ -116,6 +116,11 @@ func (s *Store) Standings(ctx context.Context, run campaigns.Run, contact int64)
 	if hash != "" {
 		out.SuppressionRow.Table, out.SuppressionRow.Key, out.SuppressionRow.At = "suppressions", run.Kind+" "+hash, pointer(at)
 	}
+	if out.Domain != "" {
+		if out.DomainRow, err = s.domainRow(ctx, run.Kind, out.Address); err != nil {
+			return out, fmt.Errorf("read the suppressed domain of contact %d: %w", contact, err)
+		}
+	}
 	if !out.Restricted {
 		return out, nil
 	}
@@ -126,6 +131,19 @@ func (s *Store) Standings(ctx context.Context, run campaigns.Run, contact int64)
 		return struct{}{}, err
 	}, contact)
 	return out, s.classify(err)
+}
+
+// domainRow is the entry that suppresses an address with its domain.
+func (s *Store) domainRow(ctx context.Context, kind, address string) (r campaigns.Row, err error) {
+	x, found, err := s.DomainOf(ctx, kind, address)
+	if err != nil || !found { // taken back this moment
+		return campaigns.Row{Table: "suppressed_domains", Key: kind}, err
+	}
+	r = campaigns.Row{Table: "suppressed_domains", Key: kind + " " + x.Domain, At: &x.At, Actor: x.Actor, Detail: x.Detail}
+	if x.Subdomains {
+		r.Detail = strings.TrimSuffix("with what is below it: "+x.Detail, ": ")
+	}
+	return r, nil
 }
 
 const qPlaced query = `

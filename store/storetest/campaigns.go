@@ -260,6 +260,7 @@ func Campaigns(t *testing.T, open func(t *testing.T) *store.Store) {
 		"stubborn run":     examineStubborn,
 		"single":           examineSingle,
 		"why":              examineWhy,
+		"why of a domain":  examineWhyDomain,
 		"single refused":   examineSingleRefused,
 		"references race":  examineReferences,
 		"check":            examineCheck,

@@ -174,6 +174,51 @@ func (d *Desk) change(t *testing.T, rnd *rand.Rand, people []int64) {
 	}
 }
 
+// examineWhyDomain: who is stopped with a whole domain is told which entry did
+// it, the domain's own before one above it, when it was made and by whom;
+// before planning, and of what was left out.
+func examineWhyDomain(t *testing.T, d *Desk) {
+	ctx := rapport.WithActor(t.Context(), rapport.Actor{Name: "cli:berta"})
+	d.Import(t, "external_id,email\nbelow,a@deep.sub.example\nown,a@own.sub.example\nfree,a@sub.example.net\n",
+		contacts.ImportOptions{Grants: []contacts.Grant{{Driver: mailer, Topic: "news"}}, Source: "examination"})
+	for _, x := range []consent.SuppressedDomain{
+		{Kind: "email", Domain: "sub.example", Subdomains: true, Reason: string(outbox.Manual), Detail: "a partner asked"},
+		{Kind: "email", Domain: "own.sub.example", Reason: string(outbox.Manual)},
+	} {
+		if _, err := d.Consent.SuppressDomain(ctx, x); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.put(t, "card", atOnce)
+	for _, when := range []string{"before", "after"} {
+		if when == "after" {
+			d.start(t, "card")
+			d.plan(t)
+			d.Set(d.Now().Add(time.Minute))
+		}
+		for who, want := range map[string]campaigns.Row{
+			"below": {Table: "suppressed_domains", Key: "email sub.example", Detail: "with what is below it: a partner asked"},
+			"own":   {Table: "suppressed_domains", Key: "email own.sub.example"},
+		} {
+			w := d.whyOf(t, campaigns.Question{Contact: who, Campaign: "card"})
+			if w.Decided == nil || w.Decided.Name != "suppressed domain" || w.Decided.Row == nil || w.Decided.Row.At == nil {
+				t.Errorf("%s, %s: %+v decided: %s", when, who, w.Decided, w.Sentence)
+				continue
+			}
+			got := *w.Decided.Row
+			if got.At.IsZero() || got.Actor != "cli:berta" || !strings.Contains(w.Sentence, want.Key) || !strings.Contains(w.Sentence, "by cli:berta") {
+				t.Errorf("%s, %s: %+v, %s", when, who, got, w.Sentence)
+			}
+			if got.At, got.Actor = nil, ""; got != want {
+				t.Errorf("%s, %s rests on %+v, want %+v", when, who, got, want)
+			}
+		}
+	}
+	if w := d.whyOf(t, campaigns.Question{Contact: "free", Campaign: "card"}); w.Decided != nil && w.Decided.Outcome == campaigns.Stops {
+		t.Errorf("another domain: %s", w.Sentence)
+	}
+}
+
 func (d *Desk) whyOf(t *testing.T, q campaigns.Question) campaigns.Why {
 	t.Helper()
 	w, err := d.Campaigns.Why(t.Context(), q)
