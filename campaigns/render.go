@@ -98,23 +98,9 @@ func (s *Service) Test(ctx context.Context, ref, as, to string) (Copied, error) 
 // mayCopy refuses a test to an address that is forbidden, or whose owner has
 // said "no" to the topic. Others need no consent: one asks for one's own copy.
 func (s *Service) mayCopy(ctx context.Context, driver channels.Driver, address, topic string) error {
-	deny := func(why string) error {
-		return &rapport.Error{Kind: rapport.Denied, Field: "to", Msg: "nobody may write to this address: " + why}
-	}
 	kind := driver.Address.Kind
-	x, suppressed, err := s.consent.Suppressed(ctx, kind, address)
-	if err != nil {
+	if err := s.consent.MayTest(ctx, kind, address); err != nil {
 		return err
-	}
-	if suppressed {
-		return deny("it is suppressed because of " + x.Reason)
-	}
-	d, suppressed, err := s.consent.DomainOf(ctx, kind, address)
-	if err != nil {
-		return err
-	}
-	if suppressed {
-		return deny("the domain " + d.Domain + " is suppressed because of " + d.Reason)
 	}
 	owner, err := s.contacts.Get(ctx, kind+":"+address)
 	if rapport.KindOf(err) == rapport.NotFound {
@@ -129,7 +115,7 @@ func (s *Service) mayCopy(ctx context.Context, driver channels.Driver, address, 
 	}
 	for _, c := range sheet.Standing {
 		if c.Driver == driver.Name && c.Topic == topic && c.Answer == consent.No {
-			return deny("its owner has withdrawn or objected to " + topic)
+			return consent.DenyTest("its owner has withdrawn or objected to " + topic)
 		}
 	}
 	return nil

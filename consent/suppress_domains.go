@@ -110,6 +110,31 @@ func (s *Service) DomainOf(ctx context.Context, kind, value string) (SuppressedD
 	return x, ok, nil
 }
 
+// MayTest refuses a test message to an address that nobody may write to: it is
+// suppressed itself, or its domain is. Denied says why.
+func (s *Service) MayTest(ctx context.Context, kind, address string) error {
+	x, suppressed, err := s.Suppressed(ctx, kind, address)
+	if err != nil {
+		return err
+	}
+	if suppressed {
+		return DenyTest("it is suppressed because of " + x.Reason)
+	}
+	d, suppressed, err := s.DomainOf(ctx, kind, address)
+	if err != nil {
+		return err
+	}
+	if suppressed {
+		return DenyTest("the domain " + d.Domain + " is suppressed because of " + d.Reason)
+	}
+	return nil
+}
+
+// DenyTest is the refusal of a test message.
+func DenyTest(why string) error {
+	return &rapport.Error{Kind: rapport.Denied, Field: "to", Msg: "nobody may write to this address: " + why}
+}
+
 // EndDomains takes off the domains whose time is over and returns how many. It
 // is daily work: until it runs a domain stays forbidden.
 func (s *Service) EndDomains(ctx context.Context) (int, error) {

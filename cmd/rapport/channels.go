@@ -177,7 +177,7 @@ func newChannelsTest(c *cli) *cobra.Command {
 					_, _ = fmt.Fprintf(w, "channel %s works (nothing was sent)\n", args[0])
 				})
 			}
-			r, err := sendTest(ctx, ch, d, to)
+			r, err := sendTest(ctx, h, ch, d, to)
 			if err != nil {
 				return err
 			}
@@ -188,11 +188,15 @@ func newChannelsTest(c *cli) *cobra.Command {
 	return cmd
 }
 
-// sendTest fills the required parts of a message with a sentence and sends it.
-func sendTest(ctx context.Context, ch channels.Channel, d channels.Driver, to string) (channels.Receipt, error) {
+// sendTest fills the required parts of a message with a sentence and sends it,
+// but to nobody who may not be written to.
+func sendTest(ctx context.Context, h *app.House, ch channels.Channel, d channels.Driver, to string) (channels.Receipt, error) {
 	address, err := d.Address.Normalize(to)
 	if err != nil {
 		return channels.Receipt{}, rapport.Invalidf("--to", "%v", err)
+	}
+	if err := h.Consent.MayTest(ctx, d.Address.Kind, address); err != nil {
+		return channels.Receipt{}, err
 	}
 	key, err := rapport.NewUID(rand.Reader)
 	if err != nil {

@@ -22,7 +22,9 @@ func (h *House) Tracking() outbox.Tracking { return TrackingOf(h.Config) }
 
 // builtIn are the topics that every installation has. The configuration may
 // give them further titles.
-func builtIn() []consent.Topic { return []consent.Topic{consent.Tracking(), confirmations(), invitations()} }
+func builtIn() []consent.Topic {
+	return []consent.Topic{consent.Tracking(), confirmations(), invitations()}
+}
 
 // topics are those of the configuration and the built-in ones.
 func (h *House) topics() []consent.Topic {
