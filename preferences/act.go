@@ -180,7 +180,7 @@ func (s *Service) Object(ctx context.Context, a Act) error {
 		_, reachable := k.contact.Primary(d.Address.Kind)
 		for _, t := range k.topics {
 			c := k.current(driver, t.Name)
-			if !t.Unasked() || c.State == consent.Objected || !reachable && c.State == "" {
+			if !t.Unasked() || c.State == consent.Objected || c.State == "" && (!reachable || t.Kind != consent.Marketing) {
 				continue
 			}
 			e, err := s.entry(ctx, a, driver, t.Name, consent.Objected)

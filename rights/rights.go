@@ -122,14 +122,14 @@ func (s *Service) Release(ctx context.Context, contact int64, reason string) err
 
 // Objection is what an objection did.
 type Objection struct {
-	Topics  []string `json:"topics"`  // topics it covers: marketing and invitations
+	Topics  []string `json:"topics"`  // marketing topics it covers
 	Entries int      `json:"entries"` // lines it added to the ledger
 }
 
 // Object ends all direct marketing to a person, on every channel and topic, and
-// profiles for it (GDPR article 21), invitations with it: an objection is written for each, topics
-// that come later take no yes but a newer act of the person, and opened() and
-// clicked() are false for them. What is transactional stays on its own ground.
+// profiles for it (GDPR article 21): an objection is written for each, topics
+// that come later and invitations take no yes but a newer act of the person,
+// and opened() and clicked() are false for them. What is transactional stays on its own ground.
 func (s *Service) Object(ctx context.Context, contact int64, source string) (Objection, error) {
 	var out Objection
 	if strings.TrimSpace(source) == "" {
@@ -147,16 +147,26 @@ func (s *Service) Object(ctx context.Context, contact int64, source string) (Obj
 	if err := s.o.Store.Object(ctx, contact, s.moment(), note); err != nil {
 		return out, err
 	}
+	sheet, err := s.o.Consent.Show(ctx, contact)
+	if err != nil {
+		return out, err
+	}
 	var entries []consent.Entry
+	object := func(driver, topic string) {
+		entries = append(entries, consent.Entry{Contact: contact, Driver: driver, Topic: topic, State: consent.Objected, Source: source})
+	}
 	for _, t := range topics {
-		if !t.Unasked() {
+		if t.Kind != consent.Marketing {
 			continue
 		}
 		out.Topics = append(out.Topics, t.Name)
 		for _, d := range s.o.Drivers.Drivers() {
-			entries = append(entries, consent.Entry{
-				Contact: contact, Driver: d.Name, Topic: t.Name, State: consent.Objected, Source: source,
-			})
+			object(d.Name, t.Name)
+		}
+	}
+	for _, c := range sheet.Standing { // an invitation may be on its way
+		if c.Topic == consent.TopicInvitations {
+			object(c.Driver, c.Topic)
 		}
 	}
 	if len(entries) == 0 {
