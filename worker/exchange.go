@@ -58,6 +58,7 @@ type exchanger struct {
 	settled []outcome
 	waiting []*waiter
 	busy    int           // outcomes of transactions that do not last yet
+	under   int           // outcomes and tickets on their way to the disk
 	empty   chan struct{} // closed when nothing is on its way; nil while nobody waits
 	stopped bool
 }
@@ -168,10 +169,7 @@ func (x *exchanger) run(ctx context.Context) {
 	defer x.behind.Wait()
 	failures, last := 0, 0
 	for {
-		x.gather(last)
-		settled, waiting := x.take()
-		last = len(settled) + len(waiting)
-		if len(settled)+len(waiting) == 0 {
+		if !x.ripe() {
 			select {
 			case <-x.wake:
 				continue
@@ -179,6 +177,9 @@ func (x *exchanger) run(ctx context.Context) {
 				return
 			}
 		}
+		x.gather(last)
+		settled, waiting := x.take()
+		last = len(settled) + len(waiting)
 		if err := x.exchange(ctx, settled, waiting); err != nil {
 			failures++
 			if failures == 1 || failures%20 == 0 {
@@ -212,6 +213,17 @@ func (x *exchanger) rest(failures int) bool {
 	case <-x.closed:
 		return false
 	}
+}
+
+// ripe says whether the next transaction may begin: something waits, and as
+// much as is still on its way to the disk. So the writer works meanwhile, and
+// yet groups stay large: a commit for each who comes would cost more than it
+// gains.
+func (x *exchanger) ripe() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	n := len(x.settled) + len(x.waiting)
+	return n > 0 && n >= x.under
 }
 
 // gather lets a group come together. A commit costs the same for one row as
@@ -258,8 +270,11 @@ func (x *exchanger) exchange(ctx context.Context, settled []outcome, waiting []*
 		x.takeBack(settled, waiting, err)
 		return err
 	}
+	x.sail(len(facts) + len(tickets))
 	x.behind.Go(func() {
-		if err := lasting(); err != nil {
+		err := lasting()
+		x.sail(-len(facts) - len(tickets))
+		if err != nil {
 			x.log.WarnContext(ctx, "outcomes did not reach the disk; they are kept and tried again", slog.Any("error", err), slog.Int("outcomes", len(settled)))
 			x.rest(1)
 			x.takeBack(settled, waiting, err)
@@ -272,6 +287,16 @@ func (x *exchanger) exchange(ctx context.Context, settled []outcome, waiting []*
 		x.finish(settled)
 	})
 	return nil
+}
+
+// sail counts what is on its way to the disk.
+func (x *exchanger) sail(n int) {
+	x.mu.Lock()
+	x.under += n
+	x.mu.Unlock()
+	if n < 0 {
+		x.ring()
+	}
 }
 
 // takeBack is for a transaction of which nobody knows whether it lasts.

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -133,6 +134,65 @@ func TestWhatDoesNotLastIsNotTold(t *testing.T) {
 	}
 	if now := m.account(1); now[outbox.Sent] != 1 {
 		t.Errorf("states %v", now)
+	}
+}
+
+// TestNextGroupWhileTheDiskWrites: a transaction may begin while another is on
+// its way to the disk, but only with as much as that one; else each who comes
+// would have one alone.
+func TestNextGroupWhileTheDiskWrites(t *testing.T) {
+	t.Parallel()
+	const half = 20
+	m, rows := claimedModel(t, 2*half)
+	m.set(func() {
+		for _, d := range rows {
+			m.rows[d.ID].state = outbox.Sending
+		}
+		m.slow = make(chan struct{})
+	})
+	x := exchanging(t, m)
+	groups := func() (n, all int) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		for _, g := range m.groups {
+			all += g
+		}
+		return len(m.groups), all
+	}
+	under := func() int {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		return x.under
+	}
+	x.mu.Lock() // the first half comes at once
+	for _, d := range rows[:half] {
+		x.settled = append(x.settled, outcome{sent(d), nil})
+	}
+	x.mu.Unlock()
+	x.ring()
+	for under() != half {
+		runtime.Gosched()
+	}
+	for _, d := range rows[half : 2*half-1] {
+		x.settle(sent(d), nil)
+	}
+	time.Sleep(20 * time.Millisecond) // far longer than a group is gathered
+	if n, all := groups(); n != 1 || all != half {
+		t.Fatalf("%d outcomes in %d transactions while one less waits than is under way", all, n)
+	}
+	x.settle(sent(rows[2*half-1]), nil)
+	for under() != 2*half { // the second has begun though the disk has not answered
+		runtime.Gosched()
+	}
+	if n, all := groups(); n != 2 || all != 2*half {
+		t.Errorf("%d outcomes in %d transactions", all, n)
+	}
+	close(m.slow)
+	if err := x.flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for under() != 0 {
+		runtime.Gosched()
 	}
 }
 

@@ -25,6 +25,7 @@ type model struct {
 	away    error          // every call fails with it
 	reject  func(outbox.Settlement) bool
 	broken  error                           // what the disk says
+	slow    chan struct{}                   // the disk says nothing before it is closed
 	fails   func([]outbox.Settlement) error // what a group comes to, before anything is done
 	groups  []int                           // settlements of each exchange
 	dues    int                             // times it was asked what is due
@@ -139,8 +140,12 @@ func (m *model) ordered() []*modelRow {
 // disk is what the log says when it is to reach the disk.
 func (m *model) disk() error {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.broken
+	slow, broken := m.slow, m.broken
+	m.mu.Unlock()
+	if slow != nil {
+		<-slow
+	}
+	return broken
 }
 
 func (m *model) Exchange(_ context.Context, worker int64, settled []outbox.Settlement, wanted []outbox.Ticket, now time.Time) ([]outbox.Admission, func() error, error) {
