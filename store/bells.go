@@ -77,6 +77,14 @@ UPDATE batches SET
     ELSE COALESCE((SELECT MIN(expires_at) FROM deliveries WHERE batch_id = $1 AND state = 'queued' AND expires_at > 0), 0) END
 WHERE id = $1`
 
+// What waits again after others of its batch have ended ends at its expiry all
+// the same.
+const qExpiryLate query = `
+UPDATE batches SET expires_at = v.ends
+FROM (SELECT d.batch_id, MIN(d.expires_at) AS ends FROM {{each $1}} CROSS JOIN deliveries d
+  WHERE d.id = CAST(e.value AS BIGINT) AND d.expires_at > 0 GROUP BY d.batch_id) v
+WHERE batches.id = v.batch_id AND (batches.expires_at = 0 OR batches.expires_at > v.ends)`
+
 // Fold ends, in chunks, the waiting deliveries of cancelled runs and those
 // whose time is over.
 func (s *Store) Fold(ctx context.Context, now time.Time) (int64, error) {

@@ -325,7 +325,7 @@ UPDATE campaigns SET state = 'running' WHERE state IN ('finished', 'scheduled') 
   WHERE d.id = CAST(e.value AS BIGINT) AND r.id = d.run_id AND r.state = 'running')`
 
 func (t tx) goOn(ctx context.Context, deliveries []int64) error {
-	for _, q := range []query{qGoOn, qGoOnCampaigns} {
+	for _, q := range []query{qGoOn, qGoOnCampaigns, qExpiryLate} {
 		if _, err := t.exec(ctx, q, asJSON(deliveries)); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -83,6 +84,37 @@ func TestALateOutcomeLetsARunGoOn(t *testing.T) {
 		}
 		if due, err := s.Due(t.Context(), outbox.Bulk, start.Add(time.Hour), 10); err != nil || len(due) != 1 {
 			t.Errorf("due %+v, %v", due, err)
+		}
+	})
+}
+
+// Somebody was uncertain when the others of their batch expired, and is to be
+// tried again by an outcome that was found late: they expire as well, also on a
+// channel that is never released, and before those that have more time.
+func TestALateOutcomeExpires(t *testing.T) {
+	for name, third := range map[string]string{"nobody waits": "0", "others have more time": strconv.FormatInt(micros(start.Add(time.Hour)), 10)} {
+		t.Run(name, func(t *testing.T) { aLateOutcomeExpires(t, third) })
+	}
+}
+
+func aLateOutcomeExpires(t *testing.T, third string) {
+	each(t, func(t *testing.T, s *Store) {
+		s.people(t, "marketing", 3)
+		ends := strconv.FormatInt(micros(start.Add(time.Minute)), 10)
+		s.do(t, `UPDATE deliveries SET expires_at = `+ends, `UPDATE deliveries SET not_before = `+ends+` WHERE id IN (1, 3)`,
+			`UPDATE deliveries SET expires_at = `+third+` WHERE id = 3`, `UPDATE batches SET expires_at = `+ends)
+		seat, list := claimAll(t, s, 1)
+		exchangeAll(t, s, seat, nil, tickets(list))
+		exchangeAll(t, s, seat, []outbox.Settlement{{Delivery: 2, Turn: 1, State: outbox.Uncertain, Reason: outbox.NoAnswer, Charge: true, Verdict: "uncertain", At: start}}, nil)
+		if n, err := s.Fold(t.Context(), start.Add(2*time.Minute)); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		exchangeAll(t, s, seat, []outbox.Settlement{{Delivery: 2, Turn: 1, State: outbox.Queued, Reason: outbox.WaitRetry, Verdict: "temporary", NotBefore: start.Add(6 * time.Hour), At: start}}, nil)
+		if n, err := s.Fold(t.Context(), start.Add(3*time.Minute)); n != 1 || err != nil {
+			t.Errorf("folded %d, %v", n, err)
+		}
+		if a := s.accountOf(t, 1); a.States[outbox.Expired] != 2 {
+			t.Errorf("account %v", a.States)
 		}
 	})
 }

@@ -19,16 +19,17 @@ import (
 // a fresh store.
 func Caps(t *testing.T, open func(t *testing.T) *store.Store) {
 	for name, examine := range map[string]func(*testing.T, *Desk){
-		"race":         examineCapRace,
-		"held":         examineCapHeld,
-		"dropped":      examineCapDropped,
-		"priorities":   examineCapPriorities,
-		"shadow":       examineCapShadow,
-		"pauses":       examinePauses,
-		"less":         examineLess,
-		"wish race":    examineWishRace,
-		"counted":      examineLimitedCount,
-		"own calendar": examineCalendars,
+		"race":          examineCapRace,
+		"held":          examineCapHeld,
+		"dropped":       examineCapDropped,
+		"priorities":    examineCapPriorities,
+		"shadow":        examineCapShadow,
+		"pauses":        examinePauses,
+		"less":          examineLess,
+		"held too long": examineHeldTooLong,
+		"wish race":     examineWishRace,
+		"counted":       examineLimitedCount,
+		"own calendar":  examineCalendars,
 	} {
 		t.Run(name, func(t *testing.T) { examine(t, NewDesk(t, open(t))) })
 	}

@@ -79,6 +79,69 @@ func examineLess(t *testing.T, d *Desk) {
 	}
 }
 
+// examineHeldTooLong: what a cap, a rhythm, a pause or quiet hours hold ends at
+// the moment of its expiry, however late it would be looked at again, and its
+// run with it.
+func examineHeldTooLong(t *testing.T, d *Desk) {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	d.Set(now)
+	d.People(t, 6)
+	d.begin(t, "first")
+	d.sendAll(t)
+	d.Store.Limit(&outbox.Limits{Caps: []outbox.Cap{{Most: 1, In: 48 * time.Hour}}, Home: time.UTC})
+	d.wish(t, "p1", consent.Preference{Every: 72 * time.Hour})
+	d.put(t, "held", atOnce, "expires: 1h")
+	d.start(t, "held")
+	d.plan(t)
+	d.wish(t, "p2", consent.Preference{PausedUntil: now.Add(59 * time.Minute)})
+	if n := d.sendAll(t); n != 0 {
+		t.Fatalf("%d left", n)
+	}
+	if w := d.account(t, "held").Waiting; w[outbox.Capped] != 4 || w[outbox.AskedLess] != 1 || w[outbox.AskedPause] != 1 {
+		t.Fatalf("waiting %v", w)
+	}
+	d.Store.Limit(nil)
+	d.put(t, "quiet", atOnce, "expires: 1h")
+	d.start(t, "quiet")
+	d.plan(t)
+	d.wish(t, "p1", consent.Preference{})
+	d.wish(t, "p2", consent.Preference{})
+	d.send(t, func(outbox.Delivery) outbox.Settlement {
+		return outbox.Settlement{State: outbox.Queued, Reason: outbox.WaitQuiet, NotBefore: now.Add(10 * time.Hour)}
+	})
+	fold := func(at time.Duration) (n int64) {
+		t.Helper()
+		d.Set(now.Add(at))
+		for {
+			more, err := d.Store.Fold(t.Context(), d.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if more == 0 {
+				return n
+			}
+			n += more
+		}
+	}
+	if n := fold(59 * time.Minute); n != 0 {
+		t.Errorf("%d ended before their time", n)
+	}
+	if n := fold(time.Hour); n != 12 {
+		t.Errorf("%d of 12 ended at their time", n)
+	}
+	if _, err := d.Store.Finish(t.Context(), d.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"held", "quiet"} {
+		if a := d.account(t, name); a.Reasons[outbox.Expired][outbox.TimeOver] != 6 || a.State != outbox.Finished {
+			t.Errorf("%s is %s: %v waiting %v", name, a.State, a.States, a.Waiting)
+		}
+	}
+	if off, err := d.Store.CheckAccounts(t.Context()); err != nil || len(off) > 0 {
+		t.Errorf("%v, %v", off, err)
+	}
+}
+
 // examineWishRace: a pause that was answered with success stops everything
 // that has not left, also the first pause there ever is.
 func examineWishRace(t *testing.T, d *Desk) {
