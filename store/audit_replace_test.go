@@ -27,10 +27,12 @@ func TestWhatIsAppendOnlyIsNotReplaced(t *testing.T) {
 		}
 	}
 	s.people(t, "marketing", 1)
-	s.do(t, `INSERT INTO ledger_seals (up_to, hash, at) VALUES (101, 'x', 1)`)
+	s.do(t, `INSERT INTO ledger_seals (up_to, hash, at) VALUES (101, 'x', 1)`, `INSERT INTO consent_evidence (entry_id, salt, evidence) VALUES (101, 's', '{}')`)
 	for _, statement := range []string{
 		`REPLACE INTO consent_entries (id, contact_id, driver, topic_id, state, basis, at, recorded_at, commitment) VALUES (101, 1, 'pigeon', 1, 'withdrawn', 'consent', 1, 1, '')`,
 		`REPLACE INTO ledger_seals (up_to, hash, at) VALUES (101, 'y', 1)`,
+		`REPLACE INTO consent_evidence (entry_id, salt, evidence) VALUES (101, 's', '{"address":"x"}')`,
+		`UPDATE OR REPLACE consent_evidence SET salt = 'y'`,
 	} {
 		err := s.update(t.Context(), durable, func(x tx) error {
 			_, err := x.tx.ExecContext(t.Context(), statement)

@@ -44,12 +44,15 @@ func shell(t *testing.T, o store.Options) *sql.DB {
 func unlock(t *testing.T, db *sql.DB, o store.Options) {
 	t.Helper()
 	var list []string
-	for _, table := range []string{"consent_entries", "ledger_seals", "wordings"} {
+	for _, table := range []string{"consent_entries", "ledger_seals", "wordings", "consent_evidence"} {
 		if o.Database != "" {
 			list = append(list, "ALTER TABLE "+table+" DISABLE TRIGGER USER")
 			continue
 		}
-		list = append(list, "DROP TRIGGER "+table+"_kept", "DROP TRIGGER "+table+"_fixed")
+		if table != "consent_evidence" { // which may be deleted
+			list = append(list, "DROP TRIGGER "+table+"_kept")
+		}
+		list = append(list, "DROP TRIGGER "+table+"_fixed")
 	}
 	for _, s := range list {
 		if _, err := db.ExecContext(t.Context(), s); err != nil {
@@ -98,10 +101,14 @@ func TestLedgerIsAppendOnly(t *testing.T) {
 	testkit.EachEngine(t, func(t *testing.T, o store.Options) {
 		ledger(t, testkit.Open(t, o))
 		db := shell(t, o)
-		for _, s := range []string{"UPDATE consent_entries SET at = 0", "DELETE FROM consent_entries", "UPDATE ledger_seals SET hash = ''", "DELETE FROM ledger_seals", "UPDATE wordings SET text = ''", "DELETE FROM wordings"} {
+		for _, s := range []string{"UPDATE consent_entries SET at = 0", "DELETE FROM consent_entries", "UPDATE ledger_seals SET hash = ''", "DELETE FROM ledger_seals", "UPDATE wordings SET text = ''", "DELETE FROM wordings", "UPDATE consent_evidence SET salt = ''", "UPDATE consent_evidence SET entry_id = entry_id + 1000"} {
 			if _, err := db.ExecContext(t.Context(), s); err == nil || !strings.Contains(err.Error(), "append-only") {
 				t.Errorf("%s: %v", s, err)
 			}
+		}
+		// Evidence goes with an erasure.
+		if _, err := db.ExecContext(t.Context(), "DELETE FROM consent_evidence WHERE entry_id = 1"); err != nil {
+			t.Error(err)
 		}
 	})
 }
