@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,7 +25,16 @@ import (
 type timeline struct {
 	Contact contacts.Contact `json:"contact"`
 	Consent consent.Sheet    `json:"consent"`
+	Wishes  []wish           `json:"preferences"`
 	Events  []happening      `json:"timeline"`
+}
+
+// wish is a break or a rhythm that a person asked for, as it stands.
+type wish struct {
+	Driver      string    `json:"driver"` // "": all
+	Topic       string    `json:"topic"`  // "": everything that is marketing
+	PausedUntil time.Time `json:"paused_until,omitzero"`
+	EveryHours  float64   `json:"at_most_one_in_hours,omitempty"`
 }
 
 // happening is one line of a timeline.
@@ -36,7 +47,7 @@ type happening struct {
 }
 
 func newContactsShow(c *cli) *cobra.Command {
-	return command("show CONTACT", "show one customer: addresses, attributes, consents, events, deliveries and responses",
+	return command("show CONTACT", "show one customer: addresses, attributes, consents, breaks and rhythms, events, deliveries and responses",
 		"rapport contacts show anna@example.com\nrapport contacts show 4711 --json",
 		c.inside(func(ctx context.Context, h *app.House, args []string) error {
 			x, err := h.Contacts.Get(ctx, args[0])
@@ -52,6 +63,9 @@ func newContactsShow(c *cli) *cobra.Command {
 			}
 			t.Consent.Standing = append([]consent.Current{}, t.Consent.Standing...)
 			t.Consent.History = append([]consent.Proof{}, t.Consent.History...)
+			if t.Wishes, err = wishesOf(ctx, h, x.ID); err != nil {
+				return err
+			}
 			if t.Events, err = c.happenings(ctx, h, t); err != nil {
 				return err
 			}
@@ -61,6 +75,50 @@ func newContactsShow(c *cli) *cobra.Command {
 			}
 			return c.show(t, func(w io.Writer) { c.printTimeline(w, t, types) })
 		}))
+}
+
+// wishesOf lists what a contact asked for beside yes and no.
+func wishesOf(ctx context.Context, h *app.House, contact int64) ([]wish, error) {
+	list, err := h.Consent.Preferences(ctx, contact)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]wish, 0, len(list))
+	for _, p := range list {
+		out = append(out, wish{p.Driver, p.Topic, p.PausedUntil, p.Every.Hours()})
+	}
+	return out, nil
+}
+
+// printWishes says nothing where nobody asked for anything.
+func (c *cli) printWishes(w io.Writer, list []wish) {
+	if len(list) == 0 {
+		return
+	}
+	tab := newTable("DRIVER", "TOPIC", "BREAK UNTIL", "AT MOST ONE IN")
+	for _, x := range list {
+		until, every := "", ""
+		if !x.PausedUntil.IsZero() {
+			until = c.at(x.PausedUntil)
+		}
+		switch days := x.EveryHours / 24; {
+		case x.EveryHours == 0:
+		case days == math.Trunc(days):
+			every = count(int64(days), "day", "days")
+		default:
+			every = strconv.FormatFloat(x.EveryHours, 'f', -1, 64) + " hours"
+		}
+		tab.row(orAll(x.Driver), orAll(x.Topic), dash(until), dash(every))
+	}
+	tab.write(w)
+	_, _ = fmt.Fprintln(w)
+}
+
+func orAll(name string) string {
+	if name == "" {
+		return "all"
+	}
+	return name
 }
 
 // happenings gathers everything about a contact in order of time.
@@ -118,6 +176,7 @@ func (c *cli) printTimeline(w io.Writer, t timeline, types map[string]contacts.T
 	}
 	tab.write(w)
 	_, _ = fmt.Fprintln(w)
+	c.printWishes(w, t.Wishes)
 	tab = newTable("WHEN", "", "WHAT", "DETAIL")
 	for _, e := range t.Events {
 		tab.row(c.at(e.At), e.Kind, e.What, dash(e.Detail))
