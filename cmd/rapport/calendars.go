@@ -130,18 +130,18 @@ func (c *cli) showDays(k *calendars.Calendar, year int) error {
 
 func newCalendarsCheck(c *cli) *cobra.Command {
 	return command("check FILE", "read a file or folder of own calendars and say what is wrong", "rapport calendars check shop.yaml",
-		func(_ *cobra.Command, args []string) error {
+		c.inside(func(ctx context.Context, h *app.House, args []string) error {
 			list, err := app.CalendarFiles(args[0])
 			if err != nil {
 				return err
 			}
-			if _, err := calendars.NewBook(list...); err != nil {
+			if err := h.CheckCalendars(ctx, list); err != nil {
 				return err
 			}
 			return c.show(calendarNames(list), func(w io.Writer) {
 				_, _ = fmt.Fprintf(w, "%s: %s\n", count(int64(len(list)), "calendar", "calendars"), strings.Join(calendarNames(list), ", "))
 			})
-		})
+		}))
 }
 
 func calendarNames(list []*calendars.Calendar) []string {

@@ -247,9 +247,9 @@ func CalendarFiles(path string) (list []*calendars.Calendar, err error) {
 	return list, nil
 }
 
-// PutCalendars keeps calendars of a file in the database, for all processes.
-// They are in force within half a minute.
-func (h *House) PutCalendars(ctx context.Context, list []*calendars.Calendar) error {
+// CheckCalendars says what is wrong with calendars of a file, which may include
+// those that the configuration names and those that were put in.
+func (h *House) CheckCalendars(ctx context.Context, list []*calendars.Calendar) error {
 	book, err := h.readBook(ctx)
 	if err != nil {
 		return err
@@ -260,7 +260,14 @@ func (h *House) PutCalendars(ctx context.Context, list []*calendars.Calendar) er
 			all = append(all, c)
 		}
 	}
-	if _, err := calendars.NewBook(all...); err != nil {
+	_, err = calendars.NewBook(all...)
+	return err
+}
+
+// PutCalendars keeps calendars of a file in the database, for all processes.
+// They are in force within half a minute.
+func (h *House) PutCalendars(ctx context.Context, list []*calendars.Calendar) error {
+	if err := h.CheckCalendars(ctx, list); err != nil {
 		return err
 	}
 	kept := make([]store.KeptCalendar, 0, len(list))
