@@ -82,7 +82,9 @@ func (l *loader) checkForms(c Config) {
 		for key, texts := range map[string]map[string]string{"title": f.Title, "intro": f.Intro, "wording": f.Wording, "tracking": f.Tracking} {
 			l.checkLocales(at(key), texts)
 		}
-		l.checkTrackingWords(at("tracking"), f)
+		for key, texts := range map[string]map[string]string{"title": f.Title, "intro": f.Intro, "tracking": f.Tracking} {
+			l.checkSpoken(at(key), texts, f)
+		}
 		l.checkFields(at, f)
 		for j, o := range f.EmbedOn {
 			if !isOrigin(o) {
@@ -95,15 +97,16 @@ func (l *loader) checkForms(c Config) {
 	}
 }
 
-// checkTrackingWords asks for the words of the box in each language of the
-// declaration: nobody agrees to what they cannot read.
-func (l *loader) checkTrackingWords(path string, f Form) {
-	if len(f.Tracking) == 0 {
+// checkSpoken asks for texts, where there are any, in each language of the
+// declaration: nobody agrees to what they cannot read, and a page is in one
+// language.
+func (l *loader) checkSpoken(path string, texts map[string]string, f Form) {
+	if len(texts) == 0 {
 		return
 	}
 	for _, locale := range slices.Sorted(maps.Keys(f.Wording)) {
 		base, _, _ := strings.Cut(locale, "-")
-		if f.Tracking[locale] == "" && f.Tracking[base] == "" {
+		if texts[locale] == "" && texts[base] == "" {
 			l.complain(path, "has no words in %s, in which people read the wording; add %s: \"…\"", locale, locale)
 		}
 	}

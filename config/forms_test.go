@@ -35,7 +35,8 @@ requests: {expires: 0s}
 forms:
   - {name: join, channel: post, topics: [bills, bills], wording: {english: "Yes", de: ""}, fields: [{name: a}, {name: a}, {}], embed_on: ["https://shop.example/path", "http://shop.example", "shop"], already: maybe}
   - {name: join, channel: mail}
-  - {name: half, channel: mail, topics: [news], wording: {en: "Yes", de-AT: "Ja", fr: "Oui"}, tracking: {en: "See", de: "Sehen"}}`)
+  - {name: half, channel: mail, topics: [news], wording: {en: "Yes", de-AT: "Ja", fr: "Oui"}, tracking: {en: "See", de: "Sehen"}}
+  - {name: mixed, channel: mail, topics: [news], wording: {en: "Yes", de: "Ja"}, title: {en: "News"}, intro: {de: "Einmal im Monat"}}`)
 	if err == nil {
 		t.Fatal("it is taken")
 	}
@@ -44,13 +45,13 @@ forms:
 		"forms[0].wording.english: \"english\" is not a language", "forms[0].wording.de: has no text", "forms[0].fields[1].name: a is there already", "forms[0].fields[2].name: is required",
 		"forms[0].embed_on[0]: ", "forms[0].embed_on[1]: ", "forms[0].embed_on[2]: ", "forms[0].already: ", "forms[1].name: join is there already",
 		"forms[1].topics: names no topic", "forms[1].wording: is missing",
-		"forms[2].tracking: has no words in fr",
+		"forms[2].tracking: has no words in fr", "forms[3].title: has no words in de", "forms[3].intro: has no words in en",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("nothing says %q:\n%v", want, err)
 		}
 	}
-	if n := strings.Count(err.Error(), "has no words in"); n != 1 {
+	if n := strings.Count(err.Error(), "has no words in"); n != 3 {
 		t.Errorf("%d languages are said to be missing:\n%v", n, err)
 	}
 }

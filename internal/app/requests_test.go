@@ -44,7 +44,7 @@ forms:
   - name: join
     channel: post
     topics: [news, offers]
-    title: {en: Join us}
+    title: {en: Join us, de: Machen Sie mit}
     wording: {en: "Yes, Example Shop may write to me about what I ticked.", de: "Ja, der Example Shop darf mir zu dem schreiben, was ich angekreuzt habe."}
     tracking: {en: "You may see what I open.", de: "Sie dürfen sehen, was ich öffne."}
     fields: [{name: first_name, label: {en: First name, de: Vorname}}]
