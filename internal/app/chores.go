@@ -91,7 +91,13 @@ func (h *House) dueChores(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("chore %s: %w", c.Name, err))
 			continue
 		}
-		h.Log.InfoContext(ctx, "a chore of the day is done", slog.String("chore", c.Name), slog.Any("did", did))
+		level := slog.LevelDebug // nothing was there to do
+		for _, n := range did {
+			if n != 0 {
+				level = slog.LevelInfo
+			}
+		}
+		h.Log.LogAttrs(ctx, level, "a chore of the day is done", slog.String("chore", c.Name), slog.Any("did", did))
 	}
 	return errors.Join(errs...)
 }

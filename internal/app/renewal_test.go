@@ -1,8 +1,10 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -200,5 +202,27 @@ func TestChores(t *testing.T) {
 	}
 	if _, err := h.RunChores(t.Context(), "cuont"); err == nil {
 		t.Error("an unknown chore is done")
+	}
+}
+
+// TestChoresThatDidNothing: the log of an ordinary day says what was done, not
+// what there was not to do.
+func TestChoresThatDidNothing(t *testing.T) {
+	drivers := registry(t)
+	var log bytes.Buffer
+	h, err := Open(t.Context(), Options{
+		Config: conf(t, drivers, "data: "+t.TempDir()), Drivers: drivers, Now: time.Now, Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = h.Close() }()
+	h.Daily(DailyChore{Name: "idle", What: "finds nothing", Do: func(context.Context) (map[string]int, error) { return map[string]int{"found": 0, "left": 0}, nil }})
+	h.Daily(DailyChore{Name: "busy", What: "finds something", Do: func(context.Context) (map[string]int, error) { return map[string]int{"found": 0, "left": 2}, nil }})
+	if err := h.dueChores(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := log.String(); strings.Count(got, "chore=") != 1 || !strings.Contains(got, "chore=busy") || !strings.Contains(got, "left:2") {
+		t.Errorf("the log of a new house says\n%s", got)
 	}
 }
