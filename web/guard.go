@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"rapport/internal/throttle"
 )
 
 // maxBody bounds the body of every request; rooms that need less say so.
@@ -40,7 +42,7 @@ func guarded(next http.Handler, https bool) http.Handler {
 // one it saw.
 func located(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if from, ok := address(r.RemoteAddr); ok && near(from) {
+		if from, ok := address(r.RemoteAddr); ok && throttle.Near(from) {
 			if real, found := forwarded(r.Header.Values("X-Forwarded-For")); found {
 				at := *r
 				at.RemoteAddr = net.JoinHostPort(real.String(), "0")
@@ -56,8 +58,6 @@ func address(hostPort string) (netip.Addr, bool) {
 	return p.Addr().Unmap(), err == nil
 }
 
-func near(a netip.Addr) bool { return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() }
-
 // forwarded is the last address in the fields that is not near, else the first.
 func forwarded(fields []string) (netip.Addr, bool) {
 	var found netip.Addr
@@ -68,7 +68,7 @@ func forwarded(fields []string) (netip.Addr, bool) {
 			break
 		}
 		found = a.Unmap().WithZone("")
-		if !near(found) {
+		if !throttle.Near(found) {
 			break
 		}
 	}

@@ -7,11 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rapport"
+	"rapport/internal/throttle"
 	"rapport/web/inbound"
 	"rapport/web/public"
 )
@@ -56,7 +58,7 @@ func Site(o Options) (http.Handler, error) {
 		return d.status(w, r, o, h)
 	}))
 	mux.Handle("/", d.Wrap(nowhere))
-	limit := newLimiter(o.Now)
+	limit := throttle.New[netip.Prefix](o.Now, pageRate())
 	return d.numbered(d.caught(guarded(located(d.limited(limit, watch.watched(mux))), o.HTTPS))), nil
 }
 

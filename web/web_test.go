@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rapport"
+	"rapport/internal/throttle"
 	"rapport/responses"
 	"rapport/web/public"
 	"rapport/web/report"
@@ -203,31 +204,35 @@ func TestPanics(t *testing.T) {
 
 func TestLimiter(t *testing.T) {
 	now := time.Now()
-	l := newLimiter(func() time.Time { return now })
-	a, b, six := netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("203.0.114.9"), netip.MustParseAddr("2001:db8::1")
+	l := throttle.New[netip.Prefix](func() time.Time { return now }, pageRate())
+	allow := func(remote string) bool {
+		from, ok := throttle.Network(remote + ":5")
+		return !ok || l.Allow(from)
+	}
+	a, b, six := "203.0.113.9", "203.0.114.9", "[2001:db8::1]"
 	for range burst {
-		if !l.allow(a) {
+		if !allow(a) {
 			t.Fatal("refused within the burst")
 		}
 	}
-	if l.allow(a) || l.allow(netip.MustParseAddr("203.0.113.200")) {
+	if allow(a) || allow("203.0.113.200") {
 		t.Error("the network is not limited as one")
 	}
-	if !l.allow(b) || !l.allow(six) {
+	if !allow(b) || !allow(six) {
 		t.Error("another network pays for it")
 	}
 	now = now.Add(time.Second)
 	n := 0
-	for l.allow(a) {
+	for allow(a) {
 		n++
 	}
 	if n != perSecond {
 		t.Errorf("%d requests after a second", n)
 	}
 	for i := range 3 * maxNetworks {
-		l.allow(netip.AddrFrom4([4]byte{9, byte(i >> 8), byte(i), 1}))
-		if len(l.buckets) > maxNetworks {
-			t.Fatalf("%d networks are kept", len(l.buckets))
+		allow(netip.AddrFrom4([4]byte{9, byte(i >> 8), byte(i), 1}).String())
+		if l.Kept() > maxNetworks {
+			t.Fatalf("%d networks are kept", l.Kept())
 		}
 	}
 }

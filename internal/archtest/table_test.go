@@ -17,6 +17,7 @@ var rooms = map[string]room{
 	"internal/lifecycle": {floor: 0},
 	"internal/progress":  {floor: 0},
 	"internal/failpoint": {floor: 0},
+	"internal/throttle":  {floor: 0},
 
 	// 1: contracts, plain settings, the condition language, careful HTTP.
 	"channels":            {floor: 1},

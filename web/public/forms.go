@@ -7,6 +7,7 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"rapport"
 	"rapport/channels"
 	"rapport/consent"
+	"rapport/internal/throttle"
 	"rapport/requests"
 	"rapport/responses"
 )
@@ -104,7 +106,7 @@ func (d *doors) open(p *Pages) error {
 		return fmt.Errorf("read the script of forms: %w", err)
 	}
 	d.making = make(chan struct{}, archivesAtOnce)
-	d.tickets, d.networks = newTickets(p.o.Tokens, p.o.Now, p.o.Doors.Number), newNetworks(p.o.Now)
+	d.tickets, d.networks = newTickets(p.o.Tokens, p.o.Now, p.o.Doors.Number), throttle.New[netip.Prefix](p.o.Now, signUpRate())
 	p.mux.HandleFunc("GET /f/{name}", p.form)
 	p.mux.HandleFunc("POST /f/{name}", p.signed)
 	p.mux.HandleFunc("OPTIONS /f/{name}", p.preflight)
@@ -187,7 +189,7 @@ func (p *Pages) signed(w http.ResponseWriter, r *http.Request) {
 		p.showForm(w, r, http.StatusOK, f, e, "form_again", nil)
 		return
 	}
-	if !p.networks.allow(r.RemoteAddr) {
+	if p.full(r.RemoteAddr) {
 		w.Header().Set("Retry-After", "180")
 		p.show(w, r, http.StatusTooManyRequests, "message", "form_busy_title", func(d *page) { d.Notice = d.T["form_busy_text"] })
 		return

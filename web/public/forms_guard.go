@@ -4,10 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"math/bits"
-	"net/netip"
 	"sync"
 	"time"
 
+	"rapport/internal/throttle"
 	"rapport/responses"
 )
 
@@ -120,61 +120,15 @@ func worked(e entry) bool {
 	return bits.LeadingZeros32(binary.BigEndian.Uint32(sum[:4])) >= workBits
 }
 
-// The limit on sign-ups of one network: so many at once, and then one in so
-// many seconds. A proxy that does not say for whom it speaks has none.
-const (
-	networkBurst = 20
-	networkEvery = 180 // seconds
-	mostNetworks = 8192
-)
-
-// networks counts sign-ups by network.
-type networks struct {
-	now func() time.Time
-
-	mu   sync.Mutex
-	left map[netip.Prefix]allowance
+// signUpRate is how often one network may sign up. A proxy that does not say for
+// whom it speaks has no limit; a flood from everywhere is met by the letter of
+// the day, which guards the mailboxes.
+func signUpRate() throttle.Rate {
+	return throttle.Rate{Burst: 20, Every: 3 * time.Minute, Most: 8192}
 }
 
-type allowance struct {
-	n  float64
-	at time.Time
-}
-
-func newNetworks(now func() time.Time) *networks {
-	return &networks{now: now, left: map[netip.Prefix]allowance{}}
-}
-
-func (n *networks) allow(remote string) bool {
-	p, err := netip.ParseAddrPort(remote)
-	from := p.Addr().Unmap()
-	if err != nil || from.IsLoopback() || from.IsPrivate() || from.IsLinkLocalUnicast() {
-		return true
-	}
-	size := 24
-	if from.Is6() {
-		size = 56
-	}
-	key, err := from.WithZone("").Prefix(size)
-	if err != nil {
-		return true
-	}
-	now := n.now()
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	a, known := n.left[key]
-	if !known {
-		if len(n.left) >= mostNetworks {
-			clear(n.left) // a flood from everywhere: the mailboxes are guarded by the letter of the day
-		}
-		a = allowance{networkBurst, now}
-	}
-	a.n = min(a.n+now.Sub(a.at).Seconds()/networkEvery, networkBurst)
-	a.at = now
-	ok := a.n >= 1
-	if ok {
-		a.n--
-	}
-	n.left[key] = a
-	return ok
+// full says whether the network of a connection has signed up too often.
+func (d *doors) full(remote string) bool {
+	from, ok := throttle.Network(remote)
+	return ok && !d.networks.Allow(from)
 }

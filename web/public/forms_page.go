@@ -293,7 +293,7 @@ func (p *Pages) signedByProgram(w http.ResponseWriter, r *http.Request, f Form) 
 	case len(out.Errors) > 0:
 		answerJSON(w, http.StatusUnprocessableEntity, out)
 		return
-	case !p.networks.allow(r.RemoteAddr):
+	case p.full(r.RemoteAddr):
 		answerJSON(w, http.StatusTooManyRequests, problems{Status: "refused", Detail: words["form_busy_text"]})
 		return
 	case !p.tickets.spend(e.Ticket):

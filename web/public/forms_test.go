@@ -1,11 +1,13 @@
 package public
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"rapport/internal/throttle"
 	"rapport/responses"
 )
 
@@ -75,10 +77,12 @@ func TestWork(t *testing.T) {
 
 func TestNetworks(t *testing.T) {
 	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
-	n := newNetworks(func() time.Time { return now })
+	d := doors{networks: throttle.New[netip.Prefix](func() time.Time { return now }, signUpRate())}
+	allow := func(remote string) bool { return !d.full(remote) }
+	networkBurst := signUpRate().Burst
 	many := func(remote string) int {
 		for i := range 1000 {
-			if !n.allow(remote) {
+			if !allow(remote) {
 				return i
 			}
 		}
@@ -91,11 +95,11 @@ func TestNetworks(t *testing.T) {
 			t.Errorf("%s: %d at once, want %d", remote, got, want)
 		}
 	}
-	if n.allow("203.0.113.200:9") || n.allow("[2001:db8:0:2::1]:9") || !n.allow("203.0.114.7:1") {
+	if allow("203.0.113.200:9") || allow("[2001:db8:0:2::1]:9") || !allow("203.0.114.7:1") {
 		t.Error("networks are not kept apart as they should be")
 	}
-	now = now.Add(networkEvery * time.Second)
-	if !n.allow("203.0.113.7:1") || n.allow("203.0.113.7:1") {
+	now = now.Add(signUpRate().Every)
+	if !allow("203.0.113.7:1") || allow("203.0.113.7:1") {
 		t.Error("not one more after its time")
 	}
 }

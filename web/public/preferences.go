@@ -7,9 +7,11 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 
 	"rapport"
 	"rapport/consent"
+	"rapport/internal/throttle"
 	"rapport/preferences"
 	"rapport/requests"
 	"rapport/responses"
@@ -127,6 +129,10 @@ func (p *Pages) changePreferences(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	form := body(w, r)
+	if !ends(form[doField]) && !p.changes.Allow(s) {
+		p.showPreferences(w, r, s, http.StatusTooManyRequests, wrong{key: "wrong_later"})
+		return
+	}
 	even := p.even()
 	// Whoever closed the page meanwhile is heard too.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), leavePatience)
@@ -181,6 +187,17 @@ const (
 	doSee    = "see"
 	doErase  = "erase"
 )
+
+// ends says whether a button ends something. Saying no is never counted: it
+// writes no more than what somebody said yes to before, and those presses are.
+func ends(button string) bool { return button == doStop || button == doObject }
+
+// changeRate is how many changes one link takes: more than anybody makes in a
+// day, and few enough that a link in wrong hands fills neither the ledger nor
+// the audit log.
+func changeRate() throttle.Rate {
+	return throttle.Rate{Burst: 60, Every: 24 * time.Hour / 60, Most: 8192}
+}
 
 // asks says whether a button asks for a letter: then how long the answer takes
 // must not tell who is known.

@@ -15,6 +15,7 @@ import (
 	"rapport/contacts"
 	"rapport/preferences"
 	"rapport/requests"
+	"rapport/responses"
 )
 
 // asked is where requests end: their letters are examined in their own room.
@@ -302,4 +303,62 @@ func TestForeignFormsChangeNothing(t *testing.T) {
 	if strings.Contains(page, "alert(1)") || strings.Contains(page, `role="status"`) {
 		t.Errorf("the address speaks: %s", page)
 	}
+}
+
+// A link in wrong hands fills neither the ledger nor the audit log: what it can
+// change in a day ends, kindly, and saying no never does.
+func TestOneLinkChangesSoMuchADay(t *testing.T) {
+	s := newSite(t)
+	const most = 60
+	post := func(fields string) (int, string) {
+		w := s.ask("POST", s.links.Preferences(), fields, map[string]string{"Content-Type": form})
+		return w.Code, w.Body.String()
+	}
+	for i := range most {
+		button := "do=start&way=mailer&topic=news"
+		if i%2 == 1 {
+			button = "do=wish&way=mailer&topic=news&every=7&break=" + []string{"30", "60"}[i/2%2]
+		}
+		if code, text := post(button); code != http.StatusSeeOther {
+			t.Fatalf("press %d: %d %s", i, code, text)
+		}
+		if code, _ := post("do=stop&way=mailer&topic=news"); code != http.StatusSeeOther {
+			t.Fatalf("stop %d: %d", i, code)
+		}
+	}
+	if code, _ := post("do=start&way=mailer&topic=service"); code != http.StatusTooManyRequests {
+		t.Errorf("press %d: %d", most+1, code)
+	}
+	before, acts := s.state(t), s.acts(t)
+	for range 200 {
+		for _, button := range []string{"do=start&way=mailer&topic=news", "do=wish&way=mailer&topic=news&every=14&break=90", "do=self&locale=de&zone=Europe/Berlin", "do=move&way=mailer&address=b@example.com", "do=erase&way=mailer"} {
+			code, text := post(button)
+			if code != http.StatusTooManyRequests || !strings.Contains(text, "Please come back later") {
+				t.Fatalf("%s: %d %s", button, code, text)
+			}
+		}
+		post("do=stop&way=mailer&topic=news")
+	}
+	if after := s.state(t); after != before || s.acts(t) != acts || len(s.asked.list) != 0 {
+		t.Errorf("%+v became %+v, %d acts %d, asked %d", before, after, acts, s.acts(t), len(s.asked.list))
+	}
+	// The same person by another letter, and the same letter for who says no.
+	other := responses.NewLinker(s.tokens, "").For(responses.Subject{Run: run + 1, Contact: s.contact, Driver: "mailer", Topic: "news"}, false).Preferences()
+	if w := s.ask("POST", other, "do=start&way=mailer&topic=news", map[string]string{"Content-Type": form}); w.Code != http.StatusSeeOther {
+		t.Errorf("another link: %d", w.Code)
+	}
+	s.has(t, s.press(t, "do=stop&way=mailer&topic=news"), "has ended.")
+	s.press(t, "do=object")
+	if st := s.state(t); strings.Contains(st.answers, "news=granted") || s.objections == 0 {
+		t.Errorf("%+v, %d marks", st, s.objections)
+	}
+}
+
+func (s *site) acts(t *testing.T) int {
+	t.Helper()
+	list, err := s.Store.Acts(t.Context(), access.Filter{Contact: s.contact, Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
 }

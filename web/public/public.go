@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"rapport"
+	"rapport/internal/throttle"
 	"rapport/responses"
 )
 
@@ -70,6 +71,7 @@ type Pages struct {
 	views   *template.Template
 	style   []byte
 	seed    maphash.Seed
+	changes *throttle.Limit[responses.Subject] // of preferences, by link
 	doors
 }
 
@@ -105,7 +107,7 @@ func New(o Options) (*Pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pages{o: o, mux: http.NewServeMux(), targets: newTargets(o.Links), texts: words, views: views, style: style, seed: maphash.MakeSeed()}
+	p := &Pages{o: o, mux: http.NewServeMux(), targets: newTargets(o.Links), texts: words, views: views, style: style, seed: maphash.MakeSeed(), changes: throttle.New[responses.Subject](o.Now, changeRate())}
 	p.mux.HandleFunc("GET /c/{token}/{n}", p.click)
 	p.mux.HandleFunc("GET /o/{token}", p.open)
 	p.mux.HandleFunc("GET /u/{token}", p.askUnsubscribe)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
 	"rapport"
 	"rapport/consent"
+	"rapport/internal/throttle"
 	"rapport/requests"
 	"rapport/responses"
 )
@@ -34,7 +36,7 @@ const EvenAnswers = 400 * time.Millisecond
 // doors is what the pages keep for them.
 type doors struct {
 	tickets  *tickets
-	networks *networks
+	networks *throttle.Limit[netip.Prefix]
 	js       []byte
 	making   chan struct{} // archives
 	fetching sync.Map      // by number of the request
