@@ -1,6 +1,7 @@
 package rights
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -9,6 +10,7 @@ import (
 
 	"rapport"
 	"rapport/access"
+	"rapport/internal/failpoint"
 )
 
 // Rule is a kind of data that goes by age.
@@ -72,8 +74,9 @@ type RetentionStore interface {
 	Old(ctx context.Context, r Rule, before time.Time) (int64, error)
 	// Prune removes some of it in one small transaction of the bulk lane, from
 	// a place on, and says how much went and where to go on; Done when there is
-	// no more.
-	Prune(ctx context.Context, r Rule, before time.Time, from Place) (Pruned, error)
+	// no more. If anything went, the note stands in the audit log with it; one
+	// without an action is none.
+	Prune(ctx context.Context, r Rule, before time.Time, from Place, note access.Line) (Pruned, error)
 	// IdleContacts lists at most limit contacts with a greater number of whom
 	// there was no sign since then: not changed, not written to, nothing came
 	// back, no event, no line in the ledger, no wish and no objection, nothing
@@ -135,30 +138,35 @@ func (s *Service) kept(r Rule) (Kept, time.Time) {
 // retainer is who acts when the rules are kept.
 const retainer = "retention"
 
-// Retain keeps the rules: it removes what is older, in small transactions, and
-// notes in the audit log how much of what went. It may be stopped and begun
-// again at any time.
+// Retain keeps the rules: it removes what is older, in small transactions. With
+// the first row of a rule the audit log says that it goes, and at the end how
+// much of what went. It may be stopped and begun again at any time.
 func (s *Service) Retain(ctx context.Context) ([]Kept, error) {
 	ctx = rapport.WithActor(ctx, rapport.Actor{Name: retainer})
 	var out []Kept
+	var broken error
 	detail := map[string]any{}
 	for _, r := range Rules() {
 		k, before := s.kept(r)
 		if k.Before != nil {
-			var err error
-			if k.Went, err = s.retain(ctx, r, before); err != nil {
-				return out, fmt.Errorf("remove what is old of %s: %w", r, err)
+			if k.Went, broken = s.retain(ctx, r, before); broken != nil {
+				broken = fmt.Errorf("remove what is old of %s: %w", r, broken)
 			}
 		}
 		if k.Went > 0 {
 			detail[string(r)] = k.Went
 		}
+		if broken != nil {
+			break
+		}
 		out = append(out, k)
 	}
 	if len(detail) == 0 {
-		return out, nil
+		return out, broken
 	}
-	return out, s.o.Access.Note(ctx, access.Act{Action: "retention.run", Detail: detail})
+	// What went is gone, also when the rest was not to be had.
+	noted := s.o.Access.Note(context.WithoutCancel(ctx), access.Act{Action: "retention.run", Detail: detail})
+	return out, cmp.Or(broken, noted)
 }
 
 func (s *Service) retain(ctx context.Context, r Rule, before time.Time) (int64, error) {
@@ -171,14 +179,21 @@ func (s *Service) retain(ctx context.Context, r Rule, before time.Time) (int64, 
 			return err == nil, err
 		})
 	}
+	note, err := access.Draft(ctx, access.Act{Action: "retention.begin", Object: string(r), Detail: map[string]any{"before": before}}, s.moment())
+	if err != nil {
+		return 0, err
+	}
 	var sum int64
 	var at Place
 	for {
-		p, err := s.o.Store.Prune(ctx, r, before, at)
+		p, err := s.o.Store.Prune(ctx, r, before, at, note)
 		if err != nil {
 			return sum, err
 		}
-		sum += p.N
+		failpoint.At("after_prune")
+		if sum += p.N; p.N > 0 {
+			note = access.Line{}
+		}
 		if at = p.Next; p.Done {
 			return sum, nil
 		}

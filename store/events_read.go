@@ -105,18 +105,15 @@ SELECT v.at, v.id FROM events v WHERE v.at < $1 AND (v.at, v.id) > ($2, $3) AND 
 )
 
 // pruneEvents removes old events, from a time and number on, which Place holds.
-func (s *Store) pruneEvents(ctx context.Context, before time.Time, from rights.Place) (rights.Pruned, error) {
+func (p pruning) events(ctx context.Context, before time.Time, from rights.Place) (rights.Pruned, error) {
 	out := rights.Pruned{Next: from}
-	ids, err := collect(ctx, s.reader(), qOldEvents, func(scan func(...any) error) (id int64, err error) {
+	ids, err := collect(ctx, p.s.reader(), qOldEvents, func(scan func(...any) error) (id int64, err error) {
 		err = scan(&out.Next.Run, &out.Next.ID)
 		return out.Next.ID, err
 	}, micros(before), from.Run, from.ID, prunePage)
 	if out.Done = len(ids) < prunePage; err != nil || len(ids) == 0 {
 		return out, err
 	}
-	err = s.update(ctx, bulk, func(t tx) (err error) {
-		out.N, err = t.exec(ctx, qDropEvents, idsJSON(ids))
-		return err
-	})
+	out.N, err = p.remove(ctx, func(t tx) (int64, error) { return t.exec(ctx, qDropEvents, idsJSON(ids)) })
 	return out, err
 }

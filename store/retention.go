@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"rapport/access"
+	"rapport/internal/failpoint"
 	"rapport/outbox"
 	"rapport/rights"
 )
@@ -61,30 +63,53 @@ func (s *Store) Old(ctx context.Context, rule rights.Rule, before time.Time) (in
 }
 
 // Prune implements rights.RetentionStore.
-func (s *Store) Prune(ctx context.Context, rule rights.Rule, before time.Time, from rights.Place) (rights.Pruned, error) {
+func (s *Store) Prune(ctx context.Context, rule rights.Rule, before time.Time, from rights.Place, note access.Line) (rights.Pruned, error) {
 	var out rights.Pruned
 	var err error
+	p := pruning{s, note}
 	switch rule {
 	case rights.Attempts:
-		out, err = s.pruneAttempts(ctx, before, from)
+		out, err = p.attempts(ctx, before, from)
 	case rights.Agents:
-		out, err = s.pruneAgents(ctx, before, from)
+		out, err = p.agents(ctx, before, from)
 	case rights.Responses:
-		out, err = s.pruneResponses(ctx, before, from)
+		out, err = p.responses(ctx, before, from)
 	case rights.NotPlanned:
-		out, err = s.pruneRuns(ctx, qRunWithUnplanned, before, from, tx.pruneUnplanned)
+		out, err = p.runs(ctx, qRunWithUnplanned, before, from, tx.pruneUnplanned)
 	case rights.Deliveries:
-		out, err = s.pruneRuns(ctx, qRunWithDeliveries, before, from, tx.pruneDeliveries)
+		out, err = p.runs(ctx, qRunWithDeliveries, before, from, tx.pruneDeliveries)
 	case rights.Events:
-		out, err = s.pruneEvents(ctx, before, from)
+		out, err = p.events(ctx, before, from)
 	case rights.Imports:
-		out, err = s.pruneImports(ctx, before)
+		out, err = p.imports(ctx, before)
 	case rights.Audit:
-		out, err = s.pruneAudit(ctx, before)
+		out, err = p.audit(ctx, before)
 	case rights.Idle:
 		err = fmt.Errorf("%s are erased one by one", rule)
 	}
 	return out, s.classify(err)
+}
+
+// pruning removes some rows of a kind, and says so in the audit log.
+type pruning struct {
+	s    *Store
+	note access.Line // without an action: it has been said
+}
+
+// remove removes rows in a transaction, and notes the act in the same one if
+// there were any: rows that are gone never lack a line, wherever it ends.
+func (p pruning) remove(ctx context.Context, some func(t tx) (int64, error)) (n int64, err error) {
+	err = p.s.update(ctx, bulk, func(t tx) (err error) {
+		if n, err = some(t); err != nil || n == 0 {
+			return err
+		}
+		if p.note.Action != "" {
+			err = t.note(ctx, p.note)
+		}
+		failpoint.At("in_prune")
+		return err
+	})
+	return n, err
 }
 
 // Attempts are removed in the order of their numbers, which is nearly that of
@@ -99,16 +124,13 @@ DELETE FROM attempts WHERE id IN (SELECT CAST(e.value AS BIGINT) FROM {{each $1}
   AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.id = attempts.delivery_id AND d.contact_id IN ` + spared + `)`
 )
 
-func (s *Store) pruneAttempts(ctx context.Context, before time.Time, from rights.Place) (rights.Pruned, error) {
-	ids, err := collect(ctx, s.reader(), qOldAttempts, scalar[int64], micros(before), from.ID, prunePage)
+func (p pruning) attempts(ctx context.Context, before time.Time, from rights.Place) (rights.Pruned, error) {
+	ids, err := collect(ctx, p.s.reader(), qOldAttempts, scalar[int64], micros(before), from.ID, prunePage)
 	if err != nil || len(ids) == 0 {
 		return rights.Pruned{Done: true}, err
 	}
 	out := rights.Pruned{Next: rights.Place{ID: ids[len(ids)-1]}, Done: len(ids) < prunePage}
-	err = s.update(ctx, bulk, func(t tx) (err error) {
-		out.N, err = t.exec(ctx, qDropAttempts, idsJSON(ids))
-		return err
-	})
+	out.N, err = p.remove(ctx, func(t tx) (int64, error) { return t.exec(ctx, qDropAttempts, idsJSON(ids)) })
 	return out, err
 }
 
@@ -120,34 +142,29 @@ SELECT p.id FROM responses p WHERE p.id > $2 AND p.at < $1 AND p.agent <> '' AND
 UPDATE responses SET agent = '' WHERE id IN (SELECT CAST(e.value AS BIGINT) FROM {{each $1}}) AND contact_id NOT IN ` + spared
 )
 
-func (s *Store) pruneAgents(ctx context.Context, before time.Time, from rights.Place) (rights.Pruned, error) {
-	ids, err := collect(ctx, s.reader(), qOldAgents, scalar[int64], micros(before), from.ID, prunePage)
+func (p pruning) agents(ctx context.Context, before time.Time, from rights.Place) (rights.Pruned, error) {
+	ids, err := collect(ctx, p.s.reader(), qOldAgents, scalar[int64], micros(before), from.ID, prunePage)
 	if err != nil || len(ids) == 0 {
 		return rights.Pruned{Done: true}, err
 	}
 	out := rights.Pruned{Next: rights.Place{ID: ids[len(ids)-1]}, Done: len(ids) < prunePage}
-	err = s.update(ctx, bulk, func(t tx) (err error) {
-		out.N, err = t.exec(ctx, qDropAgents, idsJSON(ids))
-		return err
-	})
+	out.N, err = p.remove(ctx, func(t tx) (int64, error) { return t.exec(ctx, qDropAgents, idsJSON(ids)) })
 	return out, err
 }
 
-// pruneRuns goes from run to run that ended before, some rows at a time.
-func (s *Store) pruneRuns(ctx context.Context, find query, before time.Time, from rights.Place, drop func(t tx, ctx context.Context, run int64) (int64, error)) (rights.Pruned, error) {
+// runs goes from run to run that ended before, some rows at a time.
+func (p pruning) runs(ctx context.Context, find query, before time.Time, from rights.Place, drop func(t tx, ctx context.Context, run int64) (int64, error)) (rights.Pruned, error) {
 	run := from.Run
 	if from.ID == 0 { // the last one is done with
 		var ok bool
 		var err error
-		if run, ok, err = one(ctx, s.reader(), find, scalar[int64], micros(before), from.Run); err != nil || !ok {
+		if run, ok, err = one(ctx, p.s.reader(), find, scalar[int64], micros(before), from.Run); err != nil || !ok {
 			return rights.Pruned{Done: true}, err
 		}
 	}
 	out := rights.Pruned{Next: rights.Place{Run: run, ID: 1}}
-	err := s.update(ctx, bulk, func(t tx) (err error) {
-		out.N, err = drop(t, ctx, run)
-		return err
-	})
+	var err error
+	out.N, err = p.remove(ctx, func(t tx) (int64, error) { return drop(t, ctx, run) })
 	if out.N < prunePage {
 		out.Next.ID = 0
 	}
@@ -224,17 +241,15 @@ const (
 	qDropAudit query = `DELETE FROM audit WHERE id IN (SELECT x.id FROM audit x WHERE x.at < $1 ORDER BY x.id LIMIT $2)`
 )
 
-// pruneAudit first writes down how old a line has to be, which the triggers of
+// audit first writes down how old a line has to be, which the triggers of
 // the log ask for.
-func (s *Store) pruneAudit(ctx context.Context, before time.Time) (rights.Pruned, error) {
-	var out rights.Pruned
-	err := s.update(ctx, bulk, func(t tx) (err error) {
+func (p pruning) audit(ctx context.Context, before time.Time) (out rights.Pruned, err error) {
+	out.N, err = p.remove(ctx, func(t tx) (int64, error) {
 		at := micros(before)
-		if _, err = t.exec(ctx, qAuditFloor, strconv.FormatInt(at, 10), at); err != nil {
-			return err
+		if _, err := t.exec(ctx, qAuditFloor, strconv.FormatInt(at, 10), at); err != nil {
+			return 0, err
 		}
-		out.N, err = t.exec(ctx, qDropAudit, at, prunePage)
-		return err
+		return t.exec(ctx, qDropAudit, at, prunePage)
 	})
 	out.Done = out.N < prunePage
 	return out, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rapport"
+	"rapport/access"
 	"rapport/consent"
 	"rapport/rights"
 )
@@ -31,6 +32,56 @@ func TestRetentionSparesWhoIsRestrictedMeanwhile(t *testing.T) {
 			})
 			if err != nil {
 				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// Rows and the line that says that they go, go together: what is stopped after
+// any step lacks none. Where nothing goes nothing is said, and nothing twice.
+func TestWhatGoesIsNotedWithIt(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		s.people(t, "marketing", 2)
+		old := micros(start.AddDate(-4, 0, 0))
+		s.do(t, fmt.Sprintf(`UPDATE runs SET state = 'finished', finished_at = %d`, old),
+			fmt.Sprintf(`UPDATE deliveries SET state = 'sent', updated_at = %d`, old), `UPDATE batches SET queued = 0, sent = 2`,
+			fmt.Sprintf(`INSERT INTO attempts (delivery_id, turn, at, verdict) VALUES (1, 1, %d, 'permanent')`, old),
+			fmt.Sprintf(`INSERT INTO responses (kind, run_id, contact_id, agent, dedupe, at) VALUES ('clicked', 1, 1, 'browser', 'a', %d)`, old),
+			`INSERT INTO not_planned (run_id, contact_id, reason) VALUES (1, 9, 'no_consent')`,
+			`INSERT INTO event_names (id, name, created_at) VALUES (1, 'order.placed', 1)`,
+			fmt.Sprintf(`INSERT INTO events (key, name_id, contact_id, at, recorded_at, digest) VALUES ('e', 1, 1, %d, %d, 1)`, old, old),
+			fmt.Sprintf(`INSERT INTO imports (digest, name, report, started_at, finished_at) VALUES ('d', 'x.csv', '{"rows":3,"listed":[]}', %d, %d)`, old, old),
+			fmt.Sprintf(`INSERT INTO audit (at, actor, action, object, contact_id, detail) VALUES (%d, 'a', 'contacts.show', '', 1, '{}')`, old))
+		for _, rule := range rights.Rules() {
+			if rule == rights.Idle {
+				continue // an erasure each, with its own line
+			}
+			note := access.Line{At: start, Actor: "retention", Action: "retention.begin", Object: string(rule)}
+			said := func() int64 {
+				n, _, err := one(t.Context(), s.reader(), `SELECT COUNT(*) FROM audit WHERE action = 'retention.begin' AND object = $1`, scalar[int64], string(rule))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return n
+			}
+			var went int64
+			for at := (rights.Place{}); ; {
+				p, err := s.Prune(t.Context(), rule, start.AddDate(-1, 0, 0), at, note)
+				if err != nil {
+					t.Fatalf("%s: %v", rule, err)
+				}
+				if went += p.N; went > 0 {
+					note = access.Line{}
+				}
+				if n := said(); n != min(went, 1) {
+					t.Fatalf("%s: %d rows went, and %d lines say so", rule, went, n)
+				}
+				if at = p.Next; p.Done {
+					break
+				}
+			}
+			if went == 0 {
+				t.Errorf("nothing of %s went", rule)
 			}
 		}
 	})

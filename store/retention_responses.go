@@ -78,32 +78,29 @@ ORDER BY f.run_id LIMIT 1`
 DELETE FROM responses WHERE id IN (SELECT CAST(e.value AS BIGINT) FROM {{each $1}}) AND contact_id NOT IN ` + spared
 )
 
-// pruneResponses folds a run or removes rows of one that is folded. Place.ID is
+// responses folds a run or removes rows of one that is folded. Place.ID is
 // 1 while it is about the folded ones.
-func (s *Store) pruneResponses(ctx context.Context, before time.Time, from rights.Place) (rights.Pruned, error) {
+func (p pruning) responses(ctx context.Context, before time.Time, from rights.Place) (rights.Pruned, error) {
 	if from.ID == 0 {
-		run, ok, err := one(ctx, s.reader(), qRunWithResponses, scalar[int64], micros(before), from.Run, micros(s.foldable(before)))
+		run, ok, err := one(ctx, p.s.reader(), qRunWithResponses, scalar[int64], micros(before), from.Run, micros(p.s.foldable(before)))
 		if err != nil {
 			return rights.Pruned{}, err
 		}
 		if !ok { // all are folded: now the rows, from the first run on
 			return rights.Pruned{Next: rights.Place{ID: 1}}, nil
 		}
-		return rights.Pruned{Next: rights.Place{Run: run}}, s.fold(ctx, run, s.foldable(before))
+		return rights.Pruned{Next: rights.Place{Run: run}}, p.s.fold(ctx, run, p.s.foldable(before))
 	}
-	run, ok, err := one(ctx, s.reader(), qRunHalfFolded, scalar[int64], from.Run)
+	run, ok, err := one(ctx, p.s.reader(), qRunHalfFolded, scalar[int64], from.Run)
 	if err != nil || !ok {
 		return rights.Pruned{Done: true}, err
 	}
-	ids, err := collect(ctx, s.reader(), qPickFolded, scalar[int64], run, prunePage)
+	ids, err := collect(ctx, p.s.reader(), qPickFolded, scalar[int64], run, prunePage)
 	if err != nil {
 		return rights.Pruned{}, err
 	}
 	out := rights.Pruned{Next: rights.Place{Run: run - 1, ID: 1}}
-	err = s.update(ctx, bulk, func(t tx) (err error) {
-		out.N, err = t.exec(ctx, qDropResponses, idsJSON(ids))
-		return err
-	})
+	out.N, err = p.remove(ctx, func(t tx) (int64, error) { return t.exec(ctx, qDropResponses, idsJSON(ids)) })
 	return out, err
 }
 
@@ -203,21 +200,18 @@ func scanImportReport(scan func(...any) error) (r importReport, err error) {
 }
 
 // pruneImports takes the rows that reports list out of them; the counts stay.
-func (s *Store) pruneImports(ctx context.Context, before time.Time) (rights.Pruned, error) {
-	var out rights.Pruned
-	err := s.update(ctx, bulk, func(t tx) error {
+func (p pruning) imports(ctx context.Context, before time.Time) (out rights.Pruned, err error) {
+	out.N, err = p.remove(ctx, func(t tx) (int64, error) {
 		list, err := collect(ctx, t, qOldReports, scanImportReport, micros(before), prunePage)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		out.N = 0
 		for _, r := range list {
 			if err := t.shorten(ctx, r); err != nil {
-				return err
+				return 0, err
 			}
-			out.N++
 		}
-		return nil
+		return int64(len(list)), nil
 	})
 	out.Done = out.N < prunePage
 	return out, err

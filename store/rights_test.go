@@ -253,7 +253,7 @@ func (s *Store) retain(t *testing.T, rule rights.Rule, before time.Time) (n int6
 	t.Helper()
 	at := rights.Place{}
 	for range 1000 {
-		p, err := s.Prune(t.Context(), rule, before, at)
+		p, err := s.Prune(t.Context(), rule, before, at, access.Line{})
 		if err != nil {
 			t.Fatal(err)
 		}
