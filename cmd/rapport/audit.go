@@ -36,34 +36,25 @@ func newAuditList(c *cli) *cobra.Command {
 	cmd := command("list", "list acts, newest first",
 		"rapport audit list --contact anna@example.com\nrapport audit list --action contacts.export --since 2026-01-01\nrapport audit list --number 4711 --json",
 		c.inside(func(ctx context.Context, h *app.House, _ []string) (err error) {
-			if contact != "" {
-				x, err := h.Contacts.Get(ctx, contact)
-				if err != nil {
-					return err
-				}
-				f.Contact = x.ID
-			}
-			if f.Since, err = c.moment(since); err != nil {
+			if f.Since, err = c.about(ctx, h, contact, since, &f.Contact); err != nil {
 				return err
 			}
-			list, limit := []act{}, f.Limit
-			for len(list) < limit {
-				f.Limit = min(page, limit-len(list))
-				more, err := h.Access.List(ctx, f)
-				if err != nil {
-					return err
+			list, err := upTo(f.Limit, func(most int, last *access.Line) ([]access.Line, error) {
+				if f.Limit = most; last != nil {
+					f.Before = last.ID
 				}
-				for _, l := range more {
-					list = append(list, act(l))
-				}
-				if len(more) < f.Limit {
-					break
-				}
-				f.Before = more[len(more)-1].ID
+				return h.Access.List(ctx, f)
+			})
+			if err != nil {
+				return err
 			}
-			return c.show(list, func(w io.Writer) {
+			acts := make([]act, 0, len(list))
+			for _, l := range list {
+				acts = append(acts, act(l))
+			}
+			return c.show(acts, func(w io.Writer) {
 				t := newTable("ACT", "AT", "BY", "WHAT", "OBJECT", "CONTACT", "DETAIL")
-				for _, a := range list {
+				for _, a := range acts {
 					who := "-"
 					if a.Contact > 0 {
 						who = number(a.Contact)

@@ -136,14 +136,7 @@ func newEventsList(c *cli) *cobra.Command {
 	cmd := command("list", "list events, newest first",
 		"rapport events list --contact anna@example.com\nrapport events list --name order.placed --since 2026-11-01 --json",
 		c.inside(func(ctx context.Context, h *app.House, _ []string) (err error) {
-			if contact != "" {
-				x, err := h.Contacts.Get(ctx, contact)
-				if err != nil {
-					return err
-				}
-				f.Contact = x.ID
-			}
-			if f.Since, err = c.moment(since); err != nil {
+			if f.Since, err = c.about(ctx, h, contact, since, &f.Contact); err != nil {
 				return err
 			}
 			if f.Name != "" {
@@ -181,21 +174,12 @@ func newEventsList(c *cli) *cobra.Command {
 
 // eventsUpTo reads pages of events up to the limit of a filter.
 func eventsUpTo(ctx context.Context, h *app.House, f events.Filter) ([]events.Event, error) {
-	list, limit := []events.Event{}, f.Limit
-	for len(list) < limit {
-		f.Limit = min(page, limit-len(list))
-		more, err := h.Events.List(ctx, f)
-		if err != nil {
-			return nil, err
+	return upTo(f.Limit, func(most int, last *events.Event) ([]events.Event, error) {
+		if f.Limit = most; last != nil {
+			f.Before = events.Place{At: last.At, Number: last.Number}
 		}
-		list = append(list, more...)
-		if len(more) < f.Limit {
-			break
-		}
-		last := more[len(more)-1]
-		f.Before = events.Place{At: last.At, Number: last.Number}
-	}
-	return list, nil
+		return h.Events.List(ctx, f)
+	})
 }
 
 // shownEvents bounds what a timeline shows of one person.
