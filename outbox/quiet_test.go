@@ -23,12 +23,7 @@ func TestQuietEnds(t *testing.T) {
 	t.Parallel()
 	night := outbox.QuietSpec{From: "21:00", To: "08:00"}
 	feast := func(date time.Time) bool { return date.Month() == time.December && date.Day() == 25 }
-	for _, test := range []struct {
-		name      string
-		spec      outbox.QuietSpec
-		recipient string
-		now, want string
-	}{
+	follow(t, []turn[outbox.QuietSpec]{
 		{"by day", night, "UTC", "2026-05-04T12:00:00Z", "2026-05-04T12:00:00Z"},
 		{"it begins now", night, "UTC", "2026-05-04T21:00:00Z", "2026-05-05T08:00:00Z"},
 		{"just before", night, "UTC", "2026-05-04T20:59:59Z", "2026-05-04T20:59:59Z"},
@@ -46,19 +41,13 @@ func TestQuietEnds(t *testing.T) {
 		{"the end comes twice: the first of the two", outbox.QuietSpec{From: "21:00", To: "02:30"}, "Europe/Berlin", "2026-10-24T23:30:00Z", "2026-10-25T00:30:00Z"},
 		{"the second of the two is quiet, too", outbox.QuietSpec{From: "21:00", To: "02:30"}, "Europe/Berlin", "2026-10-25T01:10:00Z", "2026-10-25T01:30:00Z"},
 		{"a midnight that does not exist", outbox.QuietSpec{AllDay: []string{"sat"}}, "Africa/Cairo", "2026-04-24T12:00:00Z", "2026-04-24T12:00:00Z"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			now, err := time.Parse(time.RFC3339, test.now)
-			if err != nil {
-				t.Fatal(err)
-			}
-			q := quiet(t, test.spec)
-			if got := q.Ends(now, zone(t, test.recipient), feast).UTC().Format(time.RFC3339); got != test.want && (test.spec.Calendar != "" || q.Ends(now, zone(t, test.recipient), nil).UTC().Format(time.RFC3339) != test.want) {
-				t.Errorf("ends %s, want %s", got, test.want)
-			}
-		})
-	}
+	}, func(t *testing.T, spec outbox.QuietSpec, now time.Time, recipient *time.Location) time.Time {
+		end := quiet(t, spec).Ends(now, recipient, feast)
+		if without := quiet(t, spec).Ends(now, recipient, nil); spec.Calendar == "" && !without.Equal(end) {
+			t.Errorf("ends %s without a calendar, %s beside one", without, end)
+		}
+		return end
+	})
 }
 
 func TestQuietSpecRefuses(t *testing.T) {

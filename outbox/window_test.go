@@ -27,16 +27,36 @@ func window(t testing.TB, s outbox.WindowSpec) *outbox.Window {
 	return w
 }
 
+// turn is a moment, and the next one at which something may leave.
+type turn[S any] struct {
+	name      string
+	spec      S
+	recipient string // zone
+	now, want string
+}
+
+// follow compares the moments that next computes with those that are wanted.
+func follow[S any](t *testing.T, turns []turn[S], next func(t *testing.T, spec S, now time.Time, recipient *time.Location) time.Time) {
+	t.Helper()
+	for _, x := range turns {
+		t.Run(x.name, func(t *testing.T) {
+			t.Parallel()
+			now, err := time.Parse(time.RFC3339, x.now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := next(t, x.spec, now, zone(t, x.recipient)).UTC().Format(time.RFC3339); got != x.want {
+				t.Errorf("%s, want %s", got, x.want)
+			}
+		})
+	}
+}
+
 func TestWindowOpens(t *testing.T) {
 	t.Parallel()
 	work := outbox.WindowSpec{Days: []string{"mon-fri"}, From: "09:00", To: "18:00"}
 	night := outbox.WindowSpec{From: "02:15", To: "02:45"}
-	for _, test := range []struct {
-		name      string
-		spec      outbox.WindowSpec
-		recipient string
-		now, want string
-	}{
+	follow(t, []turn[outbox.WindowSpec]{
 		{"open", work, "UTC", "2026-05-04T12:00:00Z", "2026-05-04T12:00:00Z"},
 		{"opens now", work, "UTC", "2026-05-04T09:00:00Z", "2026-05-04T09:00:00Z"},
 		{"too early", work, "UTC", "2026-05-04T08:59:59Z", "2026-05-04T09:00:00Z"},
@@ -51,19 +71,9 @@ func TestWindowOpens(t *testing.T) {
 		{"overlap: the first of the two", night, "Europe/Berlin", "2026-10-25T00:00:00Z", "2026-10-25T00:15:00Z"},
 		{"overlap: not again", night, "Europe/Berlin", "2026-10-25T01:20:00Z", "2026-10-26T01:15:00Z"},
 		{"one day a week, just over", outbox.WindowSpec{Days: []string{"sun"}, From: "10:00", To: "11:00"}, "UTC", "2026-05-10T11:00:00Z", "2026-05-17T10:00:00Z"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			now, err := time.Parse(time.RFC3339, test.now)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := window(t, test.spec).Opens(now, zone(t, test.recipient))
-			if got.UTC().Format(time.RFC3339) != test.want {
-				t.Errorf("opens %s, want %s", got.UTC().Format(time.RFC3339), test.want)
-			}
-		})
-	}
+	}, func(t *testing.T, spec outbox.WindowSpec, now time.Time, recipient *time.Location) time.Time {
+		return window(t, spec).Opens(now, recipient)
+	})
 }
 
 // Whenever it says that it opens it is open, never in the past, and within two

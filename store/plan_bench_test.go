@@ -81,6 +81,20 @@ func (s *Store) planned(t testing.TB, scheduled int64) int64 {
 	return begun
 }
 
+// planAll plans a run to its end.
+func (s *Store) planAll(t testing.TB, run int64, aim campaigns.Aim) {
+	t.Helper()
+	for {
+		page, err := s.PlanPage(t.Context(), run, aim)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if page.Done {
+			return
+		}
+	}
+}
+
 func (s *Store) beginRun(t testing.TB, r campaigns.Run) (bool, int64, error) {
 	t.Helper()
 	var id int64

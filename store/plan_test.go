@@ -69,15 +69,7 @@ func TestPlanningJudgesLikeTheGate(t *testing.T) {
 		}
 		run := s.planned(t, 1)
 		aim := campaigns.Aim{Driver: "pigeon", Kind: "loft", Topic: "news", Now: start}
-		for {
-			page, err := s.PlanPage(t.Context(), run, aim)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if page.Done {
-				break
-			}
-		}
+		s.planAll(t, run, aim)
 		got := map[int64]outbox.Reason{}
 		read := func(q query) {
 			t.Helper()
@@ -122,15 +114,7 @@ func TestAddressThatMovesWhileItIsPlanned(t *testing.T) {
 		s.do(t, `UPDATE addresses SET value = 'free' WHERE contact_id = 1`,
 			fmt.Sprintf(`UPDATE addresses SET value = 'person-1@mail-1.example' WHERE contact_id = %d`, last),
 			fmt.Sprintf(`UPDATE consents SET address = 'person-1@mail-1.example' WHERE contact_id = %d`, last))
-		for {
-			page, err := s.PlanPage(t.Context(), run, aim)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if page.Done {
-				break
-			}
-		}
+		s.planAll(t, run, aim)
 		a := s.accountOf(t, run)
 		if a.Planned != planAlone || a.NotPlanned[outbox.AddressChanged] != 1 {
 			t.Errorf("planned %d, not planned %v", a.Planned, a.NotPlanned)

@@ -80,20 +80,32 @@ func get(t *testing.T, url string) (int, string) {
 	return res.StatusCode, string(text)
 }
 
+// served has a house serve until stop is called, which waits for its end.
+func served(t *testing.T, h *House) (at Addresses, stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	up, ended := make(chan Addresses, 1), make(chan error, 1)
+	go func() { ended <- h.Serve(ctx, func(at Addresses) { up <- at }) }()
+	select {
+	case at = <-up:
+	case err := <-ended:
+		cancel()
+		t.Fatalf("it does not come up: %v", err)
+	}
+	return at, func() {
+		t.Helper()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	}
+}
+
 // TestPublicPagesStayWhileRedisIsAway: a balancer asks /readyz, and people can
 // unsubscribe without the queue; operators are told which part is away.
 func TestPublicPagesStayWhileRedisIsAway(t *testing.T) {
 	h := build(t, "redis: redis://127.0.0.1:1")
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	up, ended := make(chan Addresses, 1), make(chan error, 1)
-	go func() { ended <- h.Serve(ctx, func(at Addresses) { up <- at }) }()
-	var at Addresses
-	select {
-	case at = <-up:
-	case err := <-ended:
-		t.Fatalf("it does not come up: %v", err)
-	}
+	at, stop := served(t, h)
 	if code, text := get(t, "http://"+at.Public+"/readyz"); code != http.StatusOK || text != "ready\n" {
 		t.Errorf("public: %d %s", code, text)
 	}
@@ -101,9 +113,6 @@ func TestPublicPagesStayWhileRedisIsAway(t *testing.T) {
 		t.Errorf("admin: %d %s", code, text)
 	}
 	stop()
-	if err := <-ended; err != nil {
-		t.Errorf("stop: %v", err)
-	}
 }
 
 func TestWhoWrites(t *testing.T) {

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -28,16 +27,7 @@ func TestMailboxesOfTheHouseAreWatched(t *testing.T) {
 			t.Errorf("check of %s: %v", m.Name, err)
 		}
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	up, ended := make(chan Addresses, 1), make(chan error, 1)
-	go func() { ended <- h.Serve(ctx, func(at Addresses) { up <- at }) }()
-	var at Addresses
-	select {
-	case at = <-up:
-	case err := <-ended:
-		t.Fatalf("it does not come up: %v", err)
-	}
+	at, stop := served(t, h)
 	if code, text := get(t, "http://"+at.Public+"/readyz"); code != http.StatusOK || text != "ready\n" {
 		t.Errorf("public: %d %s", code, text)
 	}
@@ -54,9 +44,6 @@ func TestMailboxesOfTheHouseAreWatched(t *testing.T) {
 		t.Errorf("admin: %d %s", code, text)
 	}
 	stop()
-	if err := <-ended; err != nil {
-		t.Errorf("stop: %v", err)
-	}
 	if left := h.read(); len(left) != 0 {
 		t.Errorf("%d mailboxes are watched after the end", len(left))
 	}
