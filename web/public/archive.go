@@ -22,6 +22,10 @@ type Archives struct {
 	For time.Duration
 }
 
+// until is when the copy of a confirmed request cannot be fetched any more. It is
+// told in UTC, since a request does not hold the zone of its person.
+func (a Archives) until(r requests.Request) time.Time { return r.ConfirmedAt.Add(a.For).UTC() }
+
 // Making an archive reads everything about a person, so few are made at once
 // and none for longer than this.
 const (
@@ -94,7 +98,7 @@ func (d *doors) begin(request int64) (done func(), free bool) {
 // lately.
 func (p *Pages) fetchable(r requests.Request) bool {
 	return p.o.Doors.Archives.Write != nil && r.Kind == requests.SeeData && !r.ConfirmedAt.IsZero() &&
-		p.o.Now().Before(r.ConfirmedAt.Add(p.o.Doors.Archives.For))
+		p.o.Now().Before(p.o.Doors.Archives.until(r))
 }
 
 // lateHeader says that an archive comes when its first octet does, so that what

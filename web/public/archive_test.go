@@ -3,8 +3,10 @@ package public
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +63,42 @@ func TestArchiveOnASlowLine(t *testing.T) {
 	defer func() { _ = res.Body.Close() }()
 	if got, err := io.ReadAll(res.Body); err != nil || len(got) != 2+1<<20 {
 		t.Errorf("%d octets, %v", len(got), err)
+	}
+}
+
+// TestPageSaysUntilWhen: the page behind a copy says exactly how long it can be
+// fetched, in each language, and leads nowhere when that is over.
+func TestPageSaysUntilWhen(t *testing.T) {
+	tokens, err := responses.NewTokens(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 11, 29, 23, 5, 0, 0, time.FixedZone("", 3600))
+	now := at
+	p, err := New(Options{
+		Tokens: tokens, Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler),
+		Doors: Doors{Requests: confirmedCopy{at: at}, Number: func() int64 { return 1 }, Archives: Archives{
+			Write: func(context.Context, requests.Request, io.Writer) error { return nil }, For: 5 * 24 * time.Hour,
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		lang, want string
+		after      time.Duration
+		leads      bool
+	}{
+		{"en", "until 4 December 2026, 22:05 UTC", 0, true},
+		{"de", "bis zum 4. Dezember 2026, 22:05 UTC", 5*24*time.Hour - time.Second, true},
+		{"en", "The time to fetch it is over", 5 * 24 * time.Hour, false},
+	} {
+		now = at.Add(c.after)
+		w := httptest.NewRecorder()
+		p.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/r/token?lang="+c.lang, nil))
+		if body := w.Body.String(); !strings.Contains(body, c.want) || strings.Contains(body, " download") != c.leads || strings.Contains(body, "{") {
+			t.Errorf("%s after %s: no %q in\n%s", c.lang, c.after, c.want, body)
+		}
 	}
 }
 

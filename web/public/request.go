@@ -131,6 +131,8 @@ func (p *Pages) requestDone(w http.ResponseWriter, r *http.Request, req requests
 	p.showIn(req.Locale, w, r, http.StatusOK, view, "request_"+string(req.Kind)+"_done_title", func(d *page) {
 		d.Notice = d.T["request_"+string(req.Kind)+"_done_text"]
 		if p.fetchable(req) {
+			until := p.o.Doors.Archives.until(req)
+			d.Notice = say(d.Notice, "date", date(d.T, until), "time", until.Format("15:04 MST"))
 			d.Body = download{archivePath + r.PathValue("token")}
 		}
 	})
