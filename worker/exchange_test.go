@@ -150,6 +150,8 @@ func TestNextGroupWhileTheDiskWrites(t *testing.T) {
 		}
 		m.slow = make(chan struct{})
 	})
+	answer := sync.OnceFunc(func() { close(m.slow) })
+	defer answer()
 	x := exchanging(t, m)
 	groups := func() (n, all int) {
 		m.mu.Lock()
@@ -187,7 +189,7 @@ func TestNextGroupWhileTheDiskWrites(t *testing.T) {
 	if n, all := groups(); n != 2 || all != 2*half {
 		t.Errorf("%d outcomes in %d transactions", all, n)
 	}
-	close(m.slow)
+	answer()
 	if err := x.flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
