@@ -133,6 +133,19 @@ func (b *tab) reachable(what string) {
 	}
 }
 
+// unabridged makes sure that select boxes have room for their longest entry, with
+// the arrow beside it.
+func (b *tab) unabridged(what string) {
+	b.t.Helper()
+	const arrow = 18
+	const cut = `(() => { const pen = document.createElement("canvas").getContext("2d"); return [...document.querySelectorAll("select")].filter(e => e.checkVisibility()).flatMap(e => {
+		const s = getComputedStyle(e); pen.font = s.font; const room = e.clientWidth - parseFloat(s.paddingLeft) - parseFloat(s.paddingRight) - %d;
+		return [...e.options].filter(o => pen.measureText(o.text).width > room).map(o => e.name + ": " + o.text + ", " + Math.ceil(pen.measureText(o.text).width) + " pixels in " + room) }).join("\n") })()`
+	if found := eval[string](b, fmt.Sprintf(cut, arrow)); found != "" {
+		b.t.Errorf("%s: words are cut:\n%s", what, found)
+	}
+}
+
 // steps is a walk through a page by the Tab key alone: where the focus comes
 // by, and whether it can be seen there.
 type step struct {

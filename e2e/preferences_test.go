@@ -173,6 +173,9 @@ func (s *garden) examined(b *tab) {
 				eval[bool](b, `document.querySelectorAll("details").forEach(d => d.open = true); true`)
 				b.accessible(what, s.axe)
 				b.reachable(what)
+				b.unabridged(what)
+				b.do("a tablet", chromedp.EmulateViewport(800, 1000))
+				b.unabridged(what + " at 800 pixels")
 				b.do("a small telephone", chromedp.EmulateViewport(320, 640))
 				b.reachable(what + " at 320 pixels")
 				// Twice as large letters on 640 pixels (criterion 1.4.4).
